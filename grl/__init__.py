@@ -1,0 +1,1 @@
+"""Gradient reversal for PyTorch."""
