@@ -1,0 +1,26 @@
+"""Domains and pairs of domains: prepared once, served fast, target labels locked away.
+
+from datasets import Batches, load_pair, one_pass
+
+pair = load_pair("mnist_to_mnist_m")
+batches = Batches(pair.source, 64, seed=0, mean=pair.source.mean())
+batch = next(batches)                        # batch.inputs (64, 3, 28, 28), batch.labels (64,)
+"""
+
+from datasets.batches import Batch, Batches, LabelledBatch, one_pass
+from datasets.errors import DatasetError
+from datasets.pairs import DomainPair, Evaluation, load_pair
+from datasets.splits import Labelled, Unlabelled
+
+__all__ = [
+    "Batch",
+    "Batches",
+    "DatasetError",
+    "DomainPair",
+    "Evaluation",
+    "Labelled",
+    "LabelledBatch",
+    "Unlabelled",
+    "load_pair",
+    "one_pass",
+]

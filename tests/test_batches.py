@@ -1,0 +1,66 @@
+import pytest
+import torch
+
+from datasets import Batches, DatasetError, Labelled, Unlabelled, one_pass
+
+
+def numbered(count=10, name="numbered train"):
+    inputs = torch.arange(count, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 2, 2, 3).contiguous()
+    return Labelled(name=name, inputs=inputs, labels=torch.arange(count))
+
+
+def test_every_sample_once_per_pass():
+    batches = Batches(numbered(10), 4, seed=0)
+    labels = torch.cat([next(batches).labels for _ in range(5)])
+    assert sorted(labels[:10].tolist()) == list(range(10))
+    assert sorted(labels[10:].tolist()) == list(range(10))
+    assert labels[:10].tolist() != labels[10:].tolist()
+
+
+def test_inputs_follow_labels_and_are_normalised():
+    mean = torch.tensor([0.0, 0.5, 1.0])
+    batch = next(Batches(numbered(10), 4, seed=0, mean=mean))
+    assert batch.inputs.shape == (4, 3, 2, 2)
+    assert batch.inputs.dtype == torch.float32
+    assert batch.inputs.is_contiguous(memory_format=torch.channels_last)
+    expected = (batch.labels / 255)[:, None] - mean
+    torch.testing.assert_close(batch.inputs[:, :, 0, 0], expected.float())
+
+
+def test_resume_continues_exactly():
+    batches = Batches(numbered(10), 3, seed=5)
+    for _ in range(7):
+        next(batches)
+    state = batches.state_dict()
+    expected = [next(batches).labels.tolist() for _ in range(9)]
+    resumed = Batches(numbered(10), 3, seed=5)
+    resumed.load_state_dict(state)
+    assert [next(resumed).labels.tolist() for _ in range(9)] == expected
+
+
+def test_unlabelled_batch_has_no_labels():
+    split = Unlabelled(name="x", inputs=torch.zeros(4, 2))
+    batch = next(Batches(split, 2, seed=0))
+    assert not hasattr(split, "labels")
+    assert not hasattr(batch, "labels")
+
+
+def test_one_pass_keeps_order_and_the_short_last_batch():
+    batches = list(one_pass(numbered(10), 4))
+    assert [len(batch.labels) for batch in batches] == [4, 4, 2]
+    assert torch.cat([batch.labels for batch in batches]).tolist() == list(range(10))
+
+
+def test_two_splits_have_independent_orders_under_one_seed():
+    first = next(Batches(numbered(100, "a train"), 100, seed=0)).labels
+    second = next(Batches(numbered(100, "b train"), 100, seed=0)).labels
+    assert first.tolist() != second.tolist()
+
+
+def test_bad_arguments():
+    with pytest.raises(DatasetError, match="batch_size must be at least 1, got 0"):
+        Batches(numbered(), 0, seed=0)
+    with pytest.raises(DatasetError, match=r"mean must have shape \(3,\), got \(1,\)"):
+        Batches(numbered(), 2, seed=0, mean=torch.zeros(1))
+    with pytest.raises(DatasetError, match="seed of the saved position must be 1, got 0"):
+        Batches(numbered(), 2, seed=1).load_state_dict(Batches(numbered(), 2, seed=0).state_dict())
