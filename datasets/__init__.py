@@ -7,19 +7,26 @@ batches = Batches(pair.source, 64, seed=0, mean=pair.source.mean())
 batch = next(batches)                        # batch.inputs (64, 3, 28, 28), batch.labels (64,)
 """
 
+from datasets.augment import Augment
 from datasets.batches import Batch, Batches, LabelledBatch, one_pass
 from datasets.errors import DatasetError
+from datasets.joined import JoinedBatch, JoinedBatches
 from datasets.pairs import DomainPair, Evaluation, load_pair
+from datasets.prefetched import Prefetched
 from datasets.splits import Labelled, Unlabelled
 
 __all__ = [
+    "Augment",
     "Batch",
     "Batches",
     "DatasetError",
     "DomainPair",
     "Evaluation",
+    "JoinedBatch",
+    "JoinedBatches",
     "Labelled",
     "LabelledBatch",
+    "Prefetched",
     "Unlabelled",
     "load_pair",
     "one_pass",

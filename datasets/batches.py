@@ -7,9 +7,12 @@ from typing import Any, Generic, TypeVar, overload
 import torch
 from torch import Tensor
 
+from datasets.augment import Augment
 from datasets.errors import DatasetError
 from datasets.splits import Labelled, Unlabelled
 from datasets.streams import permutation
+
+RESIDENT_BYTES = 4 << 30  # larger sets stay in host memory, mapped from their file, and travel batch by batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,9 @@ class Batches(Generic[B]):
         *,
         seed: int,
         mean: Tensor | None = None,
+        augment: Augment | None = None,
         device: torch.device | str = "cpu",
+        resident: bool | None = None,
     ) -> None: ...
 
     @overload
@@ -56,7 +61,9 @@ class Batches(Generic[B]):
         *,
         seed: int,
         mean: Tensor | None = None,
+        augment: Augment | None = None,
         device: torch.device | str = "cpu",
+        resident: bool | None = None,
     ) -> None: ...
 
     def __init__(
@@ -66,7 +73,9 @@ class Batches(Generic[B]):
         *,
         seed: int,
         mean: Tensor | None = None,
+        augment: Augment | None = None,
         device: torch.device | str = "cpu",
+        resident: bool | None = None,
     ) -> None:
         """Put a split on the device.
 
@@ -75,13 +84,22 @@ class Batches(Generic[B]):
             batch_size: samples per batch, at least 1.
             seed: any integer.
             mean: subtracted from the inputs after scaling, `(C,)` or `(D,)`; None subtracts nothing.
-            device: where batches are made.
+            augment: how images vary; None leaves them as they are.
+            device: where batches arrive.
+            resident: keep all samples on the device; None does so up to `RESIDENT_BYTES`.
         """
         check_batch_size(batch_size)
-        self.split, self.batch_size, self.seed = split, batch_size, seed
-        self._inputs = split.inputs.to(device)
-        self._labels = split.labels.to(device) if isinstance(split, Labelled) else None
-        self._shift = shift_for(self._inputs, mean)
+        if augment is not None:
+            augment.check(tuple(split.inputs.shape[1:]))
+        if resident is None:
+            resident = split.inputs.nbytes <= RESIDENT_BYTES
+        self.split, self.batch_size, self.seed, self.augment = split, batch_size, seed, augment
+        self.device = torch.device(device)
+        self._inputs = split.inputs.to(self.device) if resident else split.inputs
+        self._labels = split.labels.to(self._inputs.device) if isinstance(split, Labelled) else None
+        height_width = (augment.crop,) * 2 if augment and augment.crop else split.inputs.shape[1:-1]
+        self.shape = (*height_width, split.inputs.shape[-1])  # of a sample in memory
+        self._shift = shift_for(self.shape, mean, self.device)
         self._position = 0  # samples handed out so far
         self._pass, self._order = -1, torch.empty(0, dtype=torch.int64)
 
@@ -89,11 +107,30 @@ class Batches(Generic[B]):
         return self
 
     def __next__(self) -> B:
-        index = self._next_index()
-        inputs = normalise(self._inputs.index_select(0, index), self._shift)
-        if self._labels is None:
-            return Batch(inputs)  # pyright: ignore[reportReturnType] - the overloads of __init__ tie B to the split
-        return LabelledBatch(inputs, self._labels.index_select(0, index))  # pyright: ignore[reportReturnType]
+        inputs = torch.empty((self.batch_size, *self.shape), device=self.device)
+        labels = self.write_next(inputs)
+        # The overloads of __init__ tie B to the split: with labels it is LabelledBatch.
+        batch = Batch(network_view(inputs)) if labels is None else LabelledBatch(network_view(inputs), labels)
+        return batch  # pyright: ignore[reportReturnType]
+
+    def write_next(self, out: Tensor) -> Tensor | None:
+        """Write the inputs of the next batch into a buffer.
+
+        Args:
+            out: float32 `(batch_size, *shape)`: images with the channels last.
+
+        Returns:
+            The labels, int64 `(batch_size,)`, or None from an unlabelled split.
+        """
+        position, index = self._position, self._next_index()
+        if self.augment is None:
+            normalise(self._inputs.index_select(0, index).to(self.device), self._shift, out)
+        else:
+            bits = self.augment.bits_for(self.seed, self.split.name, position, self.batch_size)
+            samples = self.augment.pick(self._inputs, index, bits).to(self.device)
+            torch.mul(samples, 1 / 255, out=out)
+            self.augment.vary_colour(out, bits).add_(self._shift)
+        return None if self._labels is None else self._labels.index_select(0, index).to(self.device)
 
     def _next_index(self) -> Tensor:
         """Take the next `batch_size` numbers of the endless order."""
@@ -129,21 +166,30 @@ def one_pass(
     batch_size: int,
     *,
     mean: Tensor | None = None,
+    crop: int | None = None,
     device: torch.device | str = "cpu",
 ) -> Iterator[LabelledBatch]:
-    """Yield every sample once, in order; the last batch may be short. For evaluation.
+    """Yield every sample once, in order, not augmented; the last batch may be short. For evaluation.
 
     Args:
         split: what to read.
         batch_size: samples per batch, at least 1.
         mean: as for `Batches`.
+        crop: side of the central square to cut out of each image, the counterpart of a random crop in training.
         device: as for `Batches`.
     """
     check_batch_size(batch_size)
+    inputs = split.inputs
+    if crop is not None:
+        Augment(crop=crop).check(tuple(inputs.shape[1:]))
+        top, left = ((size - crop) // 2 for size in inputs.shape[1:3])
+        inputs = inputs[:, top : top + crop, left : left + crop]
+    shift = shift_for(tuple(inputs.shape[1:]), mean, torch.device(device))
     for start in range(0, len(split), batch_size):
         part = slice(start, start + batch_size)
-        inputs = split.inputs[part].to(device)
-        yield LabelledBatch(normalise(inputs, shift_for(inputs, mean)), split.labels[part].to(device))
+        samples = inputs[part].to(device)
+        out = torch.empty(samples.shape, device=device)
+        yield LabelledBatch(network_view(normalise(samples, shift, out)), split.labels[part].to(device))
 
 
 def check_batch_size(batch_size: int) -> None:
@@ -152,29 +198,41 @@ def check_batch_size(batch_size: int) -> None:
         raise DatasetError(f"batch_size must be at least 1, got {batch_size}")
 
 
-def shift_for(inputs: Tensor, mean: Tensor | None) -> Tensor:
-    """Prepare what `normalise` adds: minus the mean, or zero, on the device of the inputs.
+def shift_for(shape: tuple[int, ...], mean: Tensor | None, device: torch.device) -> Tensor:
+    """Spread minus the mean over a whole sample: one long contiguous row is added much faster than many short ones.
+
+    Args:
+        shape: of a sample.
+        mean: `(C,)`, `(D,)` or None.
+        device: of the result.
+
+    Returns:
+        float32 of that shape.
 
     Raises:
         DatasetError: a mean that does not have one value per channel or feature.
     """
     if mean is None:
-        return torch.zeros((), device=inputs.device)
-    if mean.shape != inputs.shape[-1:]:
-        raise DatasetError(f"mean must have shape {tuple(inputs.shape[-1:])}, got {tuple(mean.shape)}")
-    return -mean.to(inputs.device, torch.float32)
+        return torch.zeros(shape, device=device)
+    if mean.shape != shape[-1:]:
+        raise DatasetError(f"mean must have shape {shape[-1:]}, got {tuple(mean.shape)}")
+    return (-mean).to(device, torch.float32).expand(shape).contiguous()
 
 
-def normalise(samples: Tensor, shift: Tensor) -> Tensor:
-    """Turn gathered samples into network inputs in one fused operation.
+def normalise(samples: Tensor, shift: Tensor, out: Tensor) -> Tensor:
+    """Write samples / 255 + shift for uint8 images, samples + shift for features, in one fused operation.
 
     Args:
         samples: uint8 `(B, H, W, C)` or float32 `(B, D)`.
-        shift: minus the mean, `(C,)`, `(D,)` or `()`.
+        shift: minus the mean, of the shape of a sample.
+        out: float32, of the shape of the samples.
 
     Returns:
-        float32: images / 255 + shift as `(B, C, H, W)`, channels_last in memory; features + shift as `(B, D)`.
+        `out`.
     """
-    if samples.dtype == torch.uint8:
-        return torch.add(shift, samples, alpha=1 / 255).permute(0, 3, 1, 2)
-    return samples + shift
+    return torch.add(shift, samples, alpha=1 / 255 if samples.dtype == torch.uint8 else 1, out=out)
+
+
+def network_view(samples: Tensor) -> Tensor:
+    """Show images `(B, H, W, C)` as `(B, C, H, W)`, which is then channels_last in memory; leave features alone."""
+    return samples.permute(0, 3, 1, 2) if samples.ndim == 4 else samples

@@ -66,6 +66,6 @@ def mean_of(inputs: Tensor) -> Tensor:
         return inputs.double().mean(0).float()
     # Up to 65,536 bytes add up to a whole number below 2^24, which float32 holds exactly, whatever the order.
     rows = inputs.flatten(0, 1).flatten(1)
-    totals = torch.stack([part.float().sum(0) for part in rows.split(4096)]).double().sum(0)
+    totals = torch.stack([part.float().sum(0) for part in rows.split(1024)]).double().sum(0)
     channels = totals.view(-1, inputs.shape[-1]).sum(0)
     return (channels / (255 * (inputs.numel() // inputs.shape[-1]))).float()
