@@ -1,0 +1,1 @@
+"""One run: an `Experiment` goes in, a recorded result comes out."""

@@ -1,0 +1,69 @@
+"""The record of a run: what is written where, and under which names.
+
+A run writes to its own folder `results/runs/<hash>/` first and to MLflow from there, so that no tracking server, however slow
+or dead, can touch a training. This module holds the names only; it imports nothing heavy, because `results` reads it too.
+
+```
+results/runs/
+  mlflow.db, artifacts/     the default MLflow store
+  <hash>/
+    run.json                hash, title, params and tags, written at the first start
+    points.jsonl            the curves: one line per log call {"step", "time_ms", "values"}
+    checkpoint.pt           everything needed to go on; gone once the run is done
+    status.json             RUNNING, FINISHED, FAILED or KILLED, and how many points are final
+    result.json             the single numbers of a finished run, written last: its presence means "done"
+    curves.parquet          the curves again: columns step, metric, value
+    features.npz            a sample of test features: features, labels, domain_labels
+    model.pt                final weights
+    deliveries.json         what MLflow has received, per destination
+```
+"""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "results"
+
+# Files of a run's folder.
+RUN, STATUS, POINTS, CHECKPOINT, RESULT = "run.json", "status.json", "points.jsonl", "checkpoint.pt", "result.json"
+CURVES, FEATURES, MODEL, DELIVERIES = "curves.parquet", "features.npz", "model.pt", "deliveries.json"
+
+# Curves. Losses are in nats; accuracies in [0, 1]; training curves are means over the steps since the previous point.
+ALPHA, LR = "alpha", "lr"
+LABEL_LOSS, DOMAIN_LOSS, DOMAIN_ACCURACY = "label_loss", "domain_loss", "domain_accuracy"
+SOURCE_ACCURACY, TARGET_ACCURACY = "source_accuracy", "target_accuracy"  # on the test splits, at each evaluation
+INFORMATION_MAXIMISATION = "information_maximisation"  # on target training images, labels unseen
+
+# Single numbers of a finished run, also MLflow metrics.
+SELECTED_STEP, SELECTED_SOURCE_ACCURACY, SELECTED_TARGET_ACCURACY = (
+    "selected_step",
+    "selected_source_accuracy",
+    "selected_target_accuracy",
+)
+PROXY_A_DISTANCE = "proxy_a_distance"
+TRAIN_TIME_S, STEPS_PER_S = "train_time_s", "steps_per_s"
+
+# Tags of an MLflow run.
+KIND = "kind"  # "run", "study", "trial" or "report"
+PATH = "path"  # of a study or trial: the titles of the runs above it and its own, joined by "/"
+HASH, SELECTION, PAIR_TITLE, PROTOCOL, DATA_FINGERPRINT = "hash", "selection", "pair_title", "protocol", "data_fingerprint"
+COMMIT, DIRTY, COMMAND, HARDWARE, VERSIONS = "git_commit", "git_dirty", "command", "hardware", "versions"
+
+# How a checkpoint can be chosen. Only `target_oracle` looks at target labels, and says so.
+SELECTIONS = ("last", SOURCE_ACCURACY, INFORMATION_MAXIMISATION, "target_oracle")
+
+
+def runs_root() -> Path:
+    """Where runs are recorded: `GRL_RUNS` if set, else `results/runs` in the checkout."""
+    return Path(os.environ["GRL_RUNS"]).expanduser().resolve() if os.environ.get("GRL_RUNS") else RESULTS / "runs"
+
+
+def tracking_uri() -> str:
+    """Where MLflow keeps its runs: `MLFLOW_TRACKING_URI` if set, else a sqlite file beside the runs."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{runs_root() / 'mlflow.db'}"
+
+
+def artifact_root() -> str | None:
+    """Where a new MLflow experiment keeps its files; a server decides that for itself."""
+    return None if tracking_uri().startswith("http") else (runs_root() / "artifacts").as_uri()

@@ -1,0 +1,172 @@
+"""A run's own folder: claimed by one process, written so that a crash at any moment leaves it whole."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import filelock
+import torch
+
+from experiments.errors import BadInput, RunInUse
+from experiments.experiment import Experiment
+from experiments.record import CHECKPOINT, POINTS, RESULT, RUN, STATUS, runs_root
+
+CHECKPOINT_VERSION = 1
+
+
+def folder_of(experiment: Experiment) -> Path:
+    """The folder named by the experiment's hash."""
+    return runs_root() / experiment.hash
+
+
+def is_done(experiment: Experiment) -> bool:
+    return (folder_of(experiment) / RESULT).exists()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write beside `path`, force it to disk, then rename: readers see the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_atomically(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """The content of `path`, or None where there is no such file."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except json.JSONDecodeError as error:
+        raise BadInput(f"{path} is not readable JSON ({error}); move it away to train this run again") from None
+
+
+@contextmanager
+def claim(folder: Path) -> Iterator[None]:
+    """Hold the run's folder; the operating system lets go of it when the process dies, however it dies.
+
+    Raises:
+        RunInUse: another process holds it.
+        BadInput: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / "lock", timeout=0)
+        lock.acquire()
+    except filelock.Timeout:
+        raise RunInUse(f"another process is training {folder.name}") from None
+    except OSError as error:
+        raise BadInput(f"the results folder {folder.parent} cannot be written: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class Recording:
+    """Curves and checkpoints of one claimed run.
+
+    Points wait in memory until a checkpoint makes them final: what the file holds beyond the last checkpoint is cut off on resume,
+    because the resumed run will say it again.
+    """
+
+    def __init__(self, folder: Path, description: dict[str, Any]):
+        self.folder = folder
+        self.state = self._load_checkpoint()
+        self._pending: list[str] = []
+        self._points = self._cut_points(self.state["points"] if self.state else 0)
+        if self.state is None or read_json(folder / RUN) is None:
+            write_json(folder / RUN, description | {"started_ms": _now_ms()})
+        self.mark("RUNNING")
+
+    def _load_checkpoint(self) -> dict[str, Any] | None:
+        path = self.folder / CHECKPOINT
+        if not path.exists():
+            return None
+        try:
+            state = torch.load(path, weights_only=True)
+            version, owner = state["version"], state["hash"]
+        except Exception as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise BadInput(f"checkpoint {path} cannot be read ({reason}); delete it to start this run anew") from None
+        if version != CHECKPOINT_VERSION:
+            raise BadInput(f"checkpoint {path} has version {version}, this program reads {CHECKPOINT_VERSION}")
+        if owner != self.folder.name:
+            raise BadInput(f"checkpoint {path} belongs to run {owner}, not to {self.folder.name}")
+        return state
+
+    def _cut_points(self, count: int) -> int:
+        path = self.folder / POINTS
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        if len(lines) < count:
+            raise BadInput(f"{path} has {len(lines)} points, its checkpoint counts {count}; delete the folder to start anew")
+        write_atomically(path, "".join(lines[:count]).encode())
+        return count
+
+    def log(self, step: int, values: dict[str, float]) -> None:
+        """Remember one point of the curves."""
+        self._pending.append(json.dumps({"step": step, "time_ms": _now_ms(), "values": values}, allow_nan=False) + "\n")
+
+    def points(self) -> list[dict[str, Any]]:
+        """Every point of the run so far."""
+        final = (self.folder / POINTS).read_text().splitlines()
+        return [json.loads(line) for line in [*final, *self._pending]]
+
+    def _flush(self) -> None:
+        with (self.folder / POINTS).open("a") as file:
+            file.writelines(self._pending)
+            file.flush()
+            os.fsync(file.fileno())
+        self._points += len(self._pending)
+        self._pending.clear()
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Make all points so far final and keep `state` to go on from."""
+        self._flush()
+        temporary = self.folder / f".{CHECKPOINT}"
+        with temporary.open("wb") as file:
+            torch.save(
+                state | {"version": CHECKPOINT_VERSION, "hash": self.folder.name, "points": self._points}, file
+            )
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.folder / CHECKPOINT)
+        self.mark("RUNNING")
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Make the run done: from here on it is skipped."""
+        self._flush()
+        write_json(self.folder / RESULT, result)
+        self.mark("FINISHED")
+        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+
+    def mark(self, status: str, message: str = "") -> None:
+        """State of the run and number of final points, for whoever delivers it."""
+        write_json(
+            self.folder / STATUS, {"status": status, "points": self._points, "message": message, "time_ms": _now_ms()}
+        )
+
+
+def read_points(folder: Path) -> list[dict[str, Any]]:
+    """All final points of a run."""
+    status = read_json(folder / STATUS)
+    if status is None or not status["points"]:
+        return []
+    return [json.loads(line) for line in (folder / POINTS).read_text().splitlines()[: status["points"]]]
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,133 @@
+"""One run from experiment to recorded result."""
+
+import hashlib
+import io
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from datasets import load_pair
+from experiments import record
+from experiments.environment import describe_environment
+from experiments.errors import NonFiniteLoss
+from experiments.evaluation import project, proxy_a_distance, sample_features
+from experiments.experiment import Experiment
+from experiments.networks import Networks
+from experiments.recording import Recording, claim, folder_of, is_done, read_json, write_atomically
+from experiments.selection import select
+from experiments.training import train
+
+Report = Callable[[str, int, dict[str, float]], None]
+
+
+def run(experiment: Experiment, report: Report = lambda event, step, values: None) -> dict[str, Any]:
+    """Train `experiment` unless it is done, from its last checkpoint if there is one, and record the result.
+
+    Args:
+        report: Receives ("started", step, {}), ("logged", step, values), ("saved", step, {}) as they happen.
+
+    Returns:
+        The content of `result.json`.
+
+    Raises:
+        RunInUse: another process is training this run.
+        NonFiniteLoss: recorded as a failed run.
+        KeyboardInterrupt: recorded as a killed run.
+    """
+    folder = folder_of(experiment)
+    with claim(folder):
+        if is_done(experiment):
+            return read_json(folder / record.RESULT)
+        pair = load_pair(experiment.pair)
+        recording = Recording(
+            folder,
+            {
+                "hash": experiment.hash,
+                "title": experiment.title,
+                "params": experiment.flat(),
+                "tags": describe_environment()
+                | {
+                    record.KIND: "run",
+                    record.HASH: experiment.hash,
+                    record.SELECTION: experiment.selection,
+                    record.PAIR_TITLE: pair.title,
+                    record.PROTOCOL: pair.protocol,
+                    record.DATA_FINGERPRINT: pair.fingerprint,
+                },
+            },
+        )
+
+        def log(step: int, values: dict[str, float]) -> None:
+            recording.log(step, values)
+            report("logged", step, values)
+
+        def save(state: dict[str, Any]) -> None:
+            recording.save(state | {"train_time_s": earlier_s + time.perf_counter() - started})
+            report("saved", state["step"], {})
+
+        first_step = recording.state["step"] if recording.state else 0
+        earlier_s = recording.state["train_time_s"] if recording.state else 0.0
+        report("started", first_step, {})
+        started = time.perf_counter()
+        try:
+            trained = train(experiment, pair, log=log, save=save, state=recording.state)
+        except NonFiniteLoss as error:
+            saved = read_json(folder / record.STATUS)["points"]
+            kept = f"the last good checkpoint is {folder / record.CHECKPOINT}" if saved else "before the first checkpoint"
+            message = f"{error}; {kept}"
+            recording.mark("FAILED", message)
+            raise NonFiniteLoss(message) from None
+        except KeyboardInterrupt:
+            recording.mark("KILLED", "interrupted")
+            raise
+        train_time_s = earlier_s + time.perf_counter() - started
+
+        sample = sample_features(trained.networks, pair, trained.mean)
+        _save_files(folder, trained.networks, sample)
+        return _finish(recording, experiment, sample, trained.networks, train_time_s)
+
+
+def _save_files(folder: Any, networks: Networks, sample: dict[str, np.ndarray]) -> None:
+    weights, features = io.BytesIO(), io.BytesIO()
+    torch.save(networks.state_dict(), weights)
+    write_atomically(folder / record.MODEL, weights.getvalue())
+    np.savez(features, **(sample | {"features": project(sample["features"])}))
+    write_atomically(folder / record.FEATURES, features.getvalue())
+
+
+def _finish(
+    recording: Recording, experiment: Experiment, sample: dict[str, np.ndarray], networks: Networks, train_time_s: float
+) -> dict[str, Any]:
+    points = recording.points()
+    curves = pd.DataFrame(
+        [(point["step"], name, value) for point in points for name, value in point["values"].items()],
+        columns=["step", "metric", "value"],
+    )
+    parquet = io.BytesIO()
+    curves.to_parquet(parquet, index=False)
+    write_atomically(recording.folder / record.CURVES, parquet.getvalue())
+    evaluations = {p["step"]: p["values"] for p in points if record.TARGET_ACCURACY in p["values"]}
+    result = {
+        "metrics": select(evaluations, experiment.selection)
+        | {
+            record.PROXY_A_DISTANCE: proxy_a_distance(sample["features"], sample["domain_labels"]),
+            record.TRAIN_TIME_S: train_time_s,
+            record.STEPS_PER_S: experiment.steps / train_time_s,
+        },
+        "weights_sha256": digest(networks),
+    }
+    recording.finish(result)
+    return result
+
+
+def digest(networks: Networks) -> str:
+    """SHA-256 over all weights and buffers: equal digests mean bit-identical networks."""
+    sha = hashlib.sha256()
+    for name, value in networks.state_dict().items():
+        sha.update(name.encode())
+        sha.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()

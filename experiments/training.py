@@ -1,0 +1,138 @@
+"""The training loop: plain PyTorch, one function, read from top to bottom."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from datasets import Batches
+from experiments.errors import NonFiniteLoss
+from experiments.evaluation import evaluate
+from experiments.experiment import Experiment
+from experiments.methods import METHODS
+from experiments.networks import Networks, build_networks
+from experiments.randomness import derive_seed
+from experiments.record import ALPHA, DOMAIN_ACCURACY, DOMAIN_LOSS, LABEL_LOSS, LR
+
+Log = Callable[[int, dict[str, float]], None]
+Save = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training leaves behind: the networks, in training mode, and the mean they expect to be subtracted."""
+
+    networks: Networks
+    mean: torch.Tensor
+
+
+def train(
+    experiment: Experiment,
+    pair: Any,
+    *,
+    log: Log = lambda step, values: None,
+    save: Save = lambda state: None,
+    state: dict[str, Any] | None = None,
+) -> Trained:
+    """Train `experiment` on `pair` (a `datasets.DomainPair`).
+
+    Args:
+        log: Receives (steps done, values): the means of the training curves every `log_every` steps, the evaluation every
+            `evaluate_every` steps and at the end.
+        save: Receives the whole state after each evaluation but the last.
+        state: A state that `save` received, to go on from there; the end is then bit-identical to an uninterrupted run.
+
+    Raises:
+        NonFiniteLoss: A loss is infinite or NaN; noticed when the curves are logged.
+    """
+    method = METHODS[experiment.method]
+
+    # Networks and optimiser. One seed per run, one stream per purpose.
+    networks = build_networks(experiment.network, classes=len(pair.class_names), seed=experiment.seed).train()
+    optimiser = torch.optim.SGD(
+        networks.parameters(),
+        lr=experiment.lr.lr,
+        momentum=experiment.optimiser.momentum,
+        weight_decay=experiment.optimiser.weight_decay,
+        fused=True,
+    )
+    torch.manual_seed(derive_seed(experiment.seed, "dropout"))
+
+    # Data. Which domains a method reads is decided here: source_only never opens the target, and only target_only asks for its labels.
+    # The mean is the source's for every method, so that source_only owes nothing to the target either.
+    mean = pair.source.mean()
+    half = experiment.batch_size // 2
+    match method.reads:
+        case "source":
+            splits = {"source": pair.source}
+        case "source and target":
+            splits = {"source": pair.source, "target": pair.target}
+        case "target labels":
+            splits = {"target": pair.reveal_target_labels(reader="target_only")}
+    batches = {
+        domain: Batches(split, half, seed=derive_seed(experiment.seed, f"order/{domain}"), mean=mean)
+        for domain, split in splits.items()
+    }
+    adversary = {"batch_norm": experiment.batch_norm} if method.adversarial else {}
+
+    # Where an interrupted run stopped.
+    start = 0
+    if state is not None:
+        start = state["step"]
+        networks.load_state_dict(state["networks"])
+        optimiser.load_state_dict(state["optimiser"])
+        torch.set_rng_state(state["random"])
+        for domain, stream in batches.items():
+            stream.load_state_dict(state["batches"][domain])
+
+    names = [LABEL_LOSS] + ([DOMAIN_LOSS, DOMAIN_ACCURACY] if method.adversarial else [])
+    window = torch.zeros(len(names))  # sums since the last point, kept on the device
+    window_start = start
+    for step in range(start, experiment.steps):
+        # Schedules: both see progress in [0, 1) before the update.
+        progress = step / experiment.steps
+        lr = experiment.lr(progress, step=step)
+        for group in optimiser.param_groups:
+            group["lr"] = lr
+        if experiment.alpha is not None:
+            adversary["alpha"] = alpha = experiment.alpha(progress, step=step)
+
+        # One update.
+        losses = method.losses(networks, *(next(stream) for stream in batches.values()), **adversary)
+        loss = losses.label_loss
+        if losses.domain_loss is not None:
+            loss = loss + experiment.domain_weight * losses.domain_loss
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+
+        # Curves.
+        window += torch.stack([value.detach() for value in losses if value is not None])
+        done = step + 1
+        if done % experiment.log_every == 0 or done == experiment.steps:
+            means = dict(zip(names, (window / (done - window_start)).tolist(), strict=True))
+            window.zero_()
+            window_start = done
+            values = means | {LR: lr} | ({ALPHA: alpha} if experiment.alpha is not None else {})
+            for name, value in means.items():
+                if not math.isfinite(value):
+                    coefficient = f", alpha {values[ALPHA]:.4g}" if ALPHA in values else ""
+                    raise NonFiniteLoss(f"{name} is {value} at step {done}{coefficient}, pair {experiment.pair}")
+            log(done, values)
+
+        # Evaluation and checkpoint.
+        if done % experiment.evaluate_every == 0 or done == experiment.steps:
+            log(done, evaluate(networks, pair, mean))
+            if done < experiment.steps:
+                save(
+                    {
+                        "step": done,
+                        "networks": networks.state_dict(),
+                        "optimiser": optimiser.state_dict(),
+                        "random": torch.get_rng_state(),
+                        "batches": {domain: stream.state_dict() for domain, stream in batches.items()},
+                    }
+                )
+    return Trained(networks, mean)
