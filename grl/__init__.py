@@ -1,6 +1,7 @@
-"""Gradient reversal for PyTorch."""
+"""Gradient reversal for PyTorch: the layer, its schedules, its losses, and a doctor for when the gradient goes the wrong way."""
 
 from grl.losses import domain_loss
-from grl.reversal import gradient_reversal
+from grl.reversal import GradientReversal, gradient_reversal
 
-__all__ = ["domain_loss", "gradient_reversal"]
+__all__ = ["GradientReversal", "domain_loss", "gradient_reversal"]
+__version__ = "0.1.0"

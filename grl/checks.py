@@ -1,0 +1,49 @@
+"""The checks every argument passes: one sentence naming the field, what was allowed and what came."""
+
+import math
+from numbers import Real
+
+
+def require_finite(name: str, value: object, hint: str = "") -> float:
+    """Return `value` as a float if it is a finite real number, else raise."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a real number, got {value!r}{hint}")
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be finite, got {number}{hint}")
+    return number
+
+
+def require_at_least(name: str, value: object, minimum: float, hint: str = "") -> float:
+    """Return `value` as a float if it is finite and at least `minimum`, else raise."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a real number, got {value!r}{hint}")
+    number = float(value)
+    if not minimum <= number < math.inf:
+        raise ValueError(f"{name} must be finite and >= {minimum:g}, got {number}{hint}")
+    return number
+
+
+def require_above(name: str, value: object, bound: float) -> float:
+    """Return `value` as a float if it is finite and greater than `bound`, else raise."""
+    number = require_finite(name, value)
+    if number <= bound:
+        raise ValueError(f"{name} must be finite and > {bound:g}, got {number}")
+    return number
+
+
+def require_between(name: str, value: object, low: float, high: float) -> float:
+    """Return `value` as a float if it lies in [`low`, `high`], else raise."""
+    number = require_finite(name, value)
+    if not low <= number <= high:
+        raise ValueError(f"{name} must be in [{low:g}, {high:g}], got {number}")
+    return number
+
+
+def require_count(name: str, value: object, minimum: int = 1) -> int:
+    """Return `value` if it is an integer of at least `minimum`, else raise."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an integer >= {minimum}, got {value!r}")
+    if value < minimum:
+        raise ValueError(f"{name} must be an integer >= {minimum}, got {value}")
+    return value
