@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.errors import DatasetError
+from datasets.originals import Original
 from datasets.prepared import Arrays
 
 SPLITS = ("train", "test")
@@ -24,8 +25,11 @@ class Domain:
         shape: of one sample: `(H, W, C)` of an image, `(D,)` of features.
         counts: samples for training and for testing when complete; 0 tests means that there is no test split.
         build: makes `train_inputs`, `train_labels` (and `test_…`) from the data root. Its docstring is the card.
-        files: what must lie below the data root; empty for an embedded domain.
-        digest: published SHA-256 of the complete arrays; None where the contents are the user's own.
+        originals: what must lie below the data root; empty for an embedded domain.
+        digest: published SHA-256 of the complete arrays; None where there is none to compare with.
+        generated: made by our own code, whose result may depend on a decoder's version; a digest that differs is then
+            worth a warning, while for data of others it is an error.
+        partial: fewer samples than `counts` are accepted, and said wherever the domain is shown.
         version: raised when `build` changes, so that files prepared by older code are made again.
     """
 
@@ -35,25 +39,28 @@ class Domain:
     shape: tuple[int, ...]
     counts: tuple[int, int]
     build: Callable[[Path], Arrays]
-    files: tuple[str, ...] = ()
+    originals: tuple[Original, ...] = ()
     digest: str | None = None
+    generated: bool = False
+    partial: bool = False
     version: int = 1
 
     @property
     def embedded(self) -> bool:
         """True when it comes with the installed packages and needs no file."""
-        return not self.files
+        return not self.originals
 
     @property
     def card(self) -> Mapping[str, str]:
         """The docstring of `build` by its fields: Summary, Source, Licence, Citation."""
-        parts = re.split(r"\n\s*(Source|Licence|Citation): ", "\n" + (self.build.__doc__ or ""))
+        text = getattr(self.build, "func", self.build).__doc__ or ""  # func: of a partial
+        parts = re.split(r"\n\s*(Source|Licence|Citation): ", "\n" + text)
         texts = [" ".join(part.split()) for part in parts]
         return {"Summary": texts[0], **dict(zip(texts[1::2], texts[2::2], strict=True))}
 
-    def missing(self, root: Path) -> str | None:
-        """Name the first of its files that is not below `root`, or None."""
-        return next((file for file in self.files if not (root / file).exists()), None)
+    def missing(self, root: Path) -> Original | None:
+        """Return the first of its originals that is not below `root`, or None."""
+        return next((original for original in self.originals if original.find(root) is None), None)
 
 
 def check_arrays(domain: Domain, arrays: Arrays) -> None:
@@ -63,10 +70,12 @@ def check_arrays(domain: Domain, arrays: Arrays) -> None:
         DatasetError: a shape or type other than declared, lengths that differ, a label outside the classes, a class
             without a training sample, or a feature that is not finite.
     """
-    for split in SPLITS:
+    for split, complete in zip(SPLITS, domain.counts, strict=True):
         if f"{split}_inputs" not in arrays:
             continue
         name, inputs, labels = f"{domain.name} {split}", arrays[f"{split}_inputs"], arrays[f"{split}_labels"]
+        if len(inputs) != complete and not (domain.partial and len(inputs) < complete):
+            raise DatasetError(f"{name}: {len(inputs)} samples, expected {complete}; a file is missing or swapped")
         dtype = np.uint8 if len(domain.shape) == 3 else np.float32
         if inputs.dtype != dtype or inputs.shape[1:] != domain.shape:
             raise DatasetError(

@@ -6,12 +6,24 @@ import numpy as np
 from PIL import Image
 
 from datasets.blend import blend_digits
-from datasets.errors import DatasetError
+from datasets.errors import DatasetError, reading
 from datasets.mnist import build_mnist
+from datasets.originals import Original
 from datasets.prepared import Arrays
 
-PHOTOGRAPHS = "BSR/BSDS500/data/images/train"
 PHOTOGRAPH_COUNT = 200
+BSR = "Research/Projects/CS/vision/grouping/BSR/BSR_bsds500.tgz"
+PHOTOGRAPHS = Original(
+    path="BSR/BSDS500/data/images/train",
+    urls=(
+        f"https://www2.eecs.berkeley.edu/{BSR}",
+        f"http://www.eecs.berkeley.edu/{BSR}",
+        "https://codeload.github.com/BIDS/BSDS500/tar.gz/a04b7c6c3a9f0ace74bf205c72a43d32e1c72722",
+    ),
+    kind="tar",
+    member="BSDS500/data/images/train",
+    contents="d11b47a6ba844165ee2b83967b6ad02642713627e839c1d81ec319b256e4384e",
+)
 
 
 def build_mnist_m(root: Path, binarise: bool = False) -> Arrays:
@@ -27,7 +39,7 @@ def build_mnist_m(root: Path, binarise: bool = False) -> Arrays:
     Citation: Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 17 (2016); Arbeláez et al., "Contour
         Detection and Hierarchical Image Segmentation", PAMI 33 (2011)
     """
-    photographs = read_photographs(root / PHOTOGRAPHS)
+    photographs = read_photographs(root / PHOTOGRAPHS.path)
     mnist = build_mnist(root)
     return {
         "train_inputs": blend_digits(mnist["train_inputs"], photographs, 0, "mnist_m train crops", binarise),
@@ -48,9 +60,6 @@ def read_photographs(folder: Path) -> list[np.ndarray]:
         raise DatasetError(f"{folder} holds {len(files)} photographs, expected {PHOTOGRAPH_COUNT}")
     photographs = []
     for file in files:
-        try:
-            with Image.open(file) as image:
-                photographs.append(np.asarray(image.convert("RGB")))
-        except OSError as error:
-            raise DatasetError(f"{file} cannot be read as a photograph: {error}") from None
+        with reading(file), Image.open(file) as image:
+            photographs.append(np.asarray(image.convert("RGB")))
     return photographs

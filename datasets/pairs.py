@@ -2,15 +2,18 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from datasets.catalogue import find_domain, find_pair
+from datasets.catalogue import PairEntry, find_domain, find_pair
 from datasets.conversions import Conversion, agree_on_shape
+from datasets.domain import SPLITS, Domain
 from datasets.errors import DatasetError
+from datasets.msda import LAYERS, represent
 from datasets.preparation import prepare_domain
 from datasets.prepared import Prepared
 from datasets.splits import Labelled, Unlabelled
@@ -73,53 +76,123 @@ class DomainPair:
         return self._open_target()
 
 
-def load_pair(name: str, root: str | os.PathLike[str] | None = None) -> DomainPair:
+def protocol_of(entry: PairEntry, source: Domain, target: Domain) -> str:
+    """Say in one line what is trained on and where the accuracy is measured."""
+    if entry.protocol:
+        return entry.protocol
+    test = "the target test split" if target.counts[1] else "the same target samples"
+    kind, part = ("inductive", "target training split") if target.counts[1] else ("transductive", "all target samples")
+    given = "source training split" if source.counts[1] else "all source samples"
+    return f"{kind}: {given} with labels, {part} without labels, accuracy on {test}"
+
+
+def load_pair(
+    name: str,
+    root: str | os.PathLike[str] | None = None,
+    class_names: Sequence[str] | None = None,
+) -> DomainPair:
     """Open a pair of domains; prepare them first where the files are at hand. Never downloads.
 
     Args:
         name: a published pair ("moons", "mnist_to_mnist_m", …) or `<source>_to_<target>` of any two domains.
         root: where original files lie; default `GRL_DATA`, else `data/` in the checkout.
+        class_names: keep only these classes of both, numbered in this order; default all, which must then agree.
 
     Raises:
         DatasetError: an unknown name, missing or bad files, or domains that do not fit each other.
     """
     entry = find_pair(name)
     source, target = find_domain(entry.source), find_domain(entry.target)
-    if source.class_names != target.class_names:
-        raise DatasetError(
-            f"pair {name}: classes differ, {source.name} has {', '.join(source.class_names)}; "
-            f"{target.name} has {', '.join(target.class_names)}"
-        )
-    shape, convert_source, convert_target = agree_on_shape(source, target)
-    from_source, from_target = prepare_domain(source, root), prepare_domain(target, root)
-    target_train = labelled(from_target, "train", convert_target)
-    conversions = (*convert_source.steps, *convert_target.steps)
-    contents = "\n".join((from_source.digest, from_target.digest, entry.protocol, *conversions))
+    shape, source_steps, target_steps = agree_on_shape(source, target)
+    kept = agree_on_classes(name, source, target, class_names)
+    sides = [
+        Side(domain, prepare_domain(domain, root), convert, kept)
+        for domain, convert in ((source, source_steps), (target, target_steps))
+    ]
+    conversions = tuple(step for side in sides for step in side.steps)
+    if entry.msda:
+        represented = represent(name, sides[0].prepared, sides[1].prepared)
+        shape = (shape[0] * (LAYERS + 1),)
+        conversions += (f"both: mSDA, {LAYERS} layers fitted on the training inputs of both, beside the counts",)
+        for side, role in zip(sides, ("source", "target"), strict=True):
+            side.inputs = {split: represented.arrays[f"{role}_{split}"] for split in SPLITS}
+    protocol = "; ".join((protocol_of(entry, source, target), *(side.shortfall for side in sides if side.shortfall)))
+    contents = "\n".join((*(side.prepared.digest for side in sides), protocol, *conversions))
+    target_train = sides[1].open("train")
     return DomainPair(
         id=name,
         title=f"{source.title} → {target.title}",
         source_name=source.title,
         target_name=target.title,
-        class_names=source.class_names,
+        class_names=kept,
         shape=shape,
-        protocol=entry.protocol,
+        protocol=protocol,
         conversions=conversions,
         fingerprint=hashlib.sha256(contents.encode()).hexdigest(),
-        source=labelled(from_source, "train", convert_source),
+        source=sides[0].open("train"),
         target=Unlabelled(name=target_train.name, inputs=target_train.inputs),
-        evaluation=Evaluation(
-            source_test=labelled(from_source, "test", convert_source),
-            target_test=labelled(from_target, "test", convert_target),
-        ),
+        evaluation=Evaluation(source_test=sides[0].open("test"), target_test=sides[1].open("test")),
         _open_target=lambda: target_train,
     )
 
 
-def labelled(prepared: Prepared, split: str, convert: Conversion) -> Labelled:
-    """Hand out one split of a prepared domain as tensors."""
-    inputs = convert(np.asarray(prepared.arrays[f"{split}_inputs"]))
-    return Labelled(
-        name=f"{prepared.facts['name']} {split}",
-        inputs=torch.from_numpy(inputs),
-        labels=torch.from_numpy(prepared.arrays[f"{split}_labels"]),
-    )
+def agree_on_classes(name: str, source: Domain, target: Domain, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """Check that both sides have the classes that the pair is about.
+
+    Returns:
+        The names of these classes.
+
+    Raises:
+        DatasetError: the classes of the two differ, or a wanted one is not in both.
+    """
+    shared = [cls for cls in source.class_names if cls in target.class_names]
+    if wanted is not None:
+        if not wanted or len(set(wanted)) != len(wanted) or not set(wanted) <= set(shared):
+            raise DatasetError(
+                f"pair {name}: class_names must be different classes of both ({', '.join(shared) or 'none'}), "
+                f"got {', '.join(wanted) or 'none'}"
+            )
+        return tuple(wanted)
+    if source.class_names != target.class_names:
+        raise DatasetError(
+            f"pair {name}: classes differ, {source.name} has {', '.join(source.class_names)}; {target.name} has "
+            f"{', '.join(target.class_names)}; choose with class_names among those of both: {', '.join(shared) or 'none'}"
+        )
+    return source.class_names
+
+
+class Side:
+    """One domain of a pair on its way to tensors: converted, and cut down to the classes of the pair."""
+
+    def __init__(self, domain: Domain, prepared: Prepared, convert: Conversion, class_names: tuple[str, ...]) -> None:
+        self.domain, self.prepared, self.convert, self.class_names = domain, prepared, convert, class_names
+        self.inputs: dict[str, NDArray[np.generic]] = {}  # replaces what is prepared
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """What is done to this domain, one sentence each."""
+        if self.class_names == self.domain.class_names:
+            return self.convert.steps
+        return (*self.convert.steps, f"{self.domain.name}: only the classes {', '.join(self.class_names)}")
+
+    @property
+    def shortfall(self) -> str:
+        """Say how much of a partial domain is there; empty when it is complete."""
+        here = [len(self.prepared.arrays.get(f"{split}_labels", ())) for split in SPLITS]
+        total = sum(self.domain.counts)
+        return "" if sum(here) == total else f"PARTIAL {self.domain.name}: {sum(here):,} of {total:,} samples"
+
+    def open(self, split: str) -> Labelled:
+        """Hand out one split; where there is no test split, all samples."""
+        if f"{split}_labels" not in self.prepared.arrays:
+            split = "train"
+        inputs = self.inputs.get(split, self.prepared.arrays[f"{split}_inputs"])
+        labels = self.prepared.arrays[f"{split}_labels"]
+        if self.class_names != self.domain.class_names:
+            numbers = [self.domain.class_names.index(cls) for cls in self.class_names]
+            renumber = np.full(len(self.domain.class_names), -1)
+            renumber[numbers] = np.arange(len(numbers))
+            labels = renumber[labels]
+            inputs, labels = inputs[labels >= 0], labels[labels >= 0]
+        name = f"{self.domain.name} {split}"
+        return Labelled(name=name, inputs=torch.from_numpy(self.convert(inputs)), labels=torch.from_numpy(labels))

@@ -2,16 +2,13 @@
 
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
-
-from datasets.domain import Domain, check_arrays
+from datasets.domain import SPLITS, Domain, check_arrays
 from datasets.errors import DatasetError
 from datasets.folders import data_root, prepared_root
-from datasets.prepared import Prepared, open_prepared, write_prepared
+from datasets.locks import claim
+from datasets.prepared import Arrays, Prepared, digest_of, open_prepared, write_prepared
 
 
 def prepared_path(domain: Domain) -> Path:
@@ -26,28 +23,6 @@ def open_if_current(domain: Domain) -> Prepared | None:
         return None
     prepared = open_prepared(path)
     return prepared if prepared.facts.get("version") == domain.version else None
-
-
-@contextmanager
-def claim(path: Path) -> Iterator[None]:
-    """Hold the right to write `path`; wait while another process holds it.
-
-    Raises:
-        DatasetError: the folder cannot be written.
-    """
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except OSError as error:
-        reason = error.strerror or error
-        raise DatasetError(
-            f"{path.parent} cannot be written ({reason}); set GRL_PREPARED to a folder that can"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def prepare_domain(domain: Domain, root: str | os.PathLike[str] | None = None, again: bool = False) -> Prepared:
@@ -71,16 +46,32 @@ def prepare_domain(domain: Domain, root: str | os.PathLike[str] | None = None, a
     folder, path = data_root(root), prepared_path(domain)
     if missing := domain.missing(folder):
         raise DatasetError(
-            f"{domain.name} needs {missing}, which is not in {folder}; "
+            f"{domain.name} needs {missing.path}, which is not in {folder}; "
             f"fetch it with: python -m datasets prepare {domain.name}"
         )
-    with claim(path):
+    with claim(path, "GRL_PREPARED"):
         if not again and (prepared := open_if_current(domain)):
             return prepared
         arrays = domain.build(folder)
         check_arrays(domain, arrays)
+        check_digest(domain, arrays)
         facts = {"name": domain.name, "version": domain.version, "class_names": domain.class_names}
-        digest = write_prepared(path, facts, arrays)
-    if domain.digest and digest != domain.digest:
-        warnings.warn(f"{domain.name}: SHA-256 {digest} differs from the published {domain.digest}", stacklevel=2)
+        write_prepared(path, facts, arrays)
     return open_prepared(path)
+
+
+def check_digest(domain: Domain, arrays: Arrays) -> None:
+    """Compare contents with the published digest, if they are complete and there is one.
+
+    Raises:
+        DatasetError: data of others that differs; says both digests. Our own generation only warns.
+    """
+    complete = tuple(len(arrays.get(f"{split}_inputs", ())) for split in SPLITS) == domain.counts
+    if not domain.digest or not complete or (digest := digest_of(arrays)) == domain.digest:
+        return
+    message = f"{domain.name}: SHA-256 of the contents is {digest}, expected {domain.digest}"
+    if not domain.generated:
+        raise DatasetError(f"{message}; a file is damaged or not the published one")
+    warnings.warn(
+        f"{message}; the versions of Pillow, NumPy or scikit-learn differ from requirements.txt", stacklevel=3
+    )

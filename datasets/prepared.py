@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.errors import DatasetError
+from datasets.errors import DatasetError, writing
 
 Arrays = dict[str, NDArray[Any]]
 MAGIC = b"GRLDATA1"
@@ -75,22 +75,19 @@ def write_prepared(path: Path, facts: Mapping[str, Any], arrays: Mapping[str, ND
     header += b" " * (-(16 + len(header)) % ALIGNMENT)
     scratch = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-            scratch = Path(file.name)
-            file.write(MAGIC + len(header).to_bytes(8, "little") + header)
-            for name, array in arrays.items():
-                file.seek(16 + len(header) + table[name]["offset"])
-                file.write(bytes_of(array))
-            file.truncate(16 + len(header) + offset)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.chmod(0o644)
-        scratch.replace(path)
-    except OSError as error:
-        raise DatasetError(
-            f"{path} could not be written ({error.strerror or error}); nothing was left behind"
-        ) from None
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
+                scratch = Path(file.name)
+                file.write(MAGIC + len(header).to_bytes(8, "little") + header)
+                for name, array in arrays.items():
+                    file.seek(16 + len(header) + table[name]["offset"])
+                    file.write(bytes_of(array))
+                file.truncate(16 + len(header) + offset)
+                file.flush()
+                os.fsync(file.fileno())
+            scratch.chmod(0o644)
+            scratch.replace(path)
     finally:
         if scratch is not None:
             scratch.unlink(missing_ok=True)

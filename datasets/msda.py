@@ -1,0 +1,94 @@
+"""Marginalised stacked denoising autoencoders: a closed-form representation of word counts."""
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve
+
+from datasets.folders import prepared_root
+from datasets.locks import claim
+from datasets.prepared import Arrays, Prepared, open_prepared, write_prepared
+
+LAYERS, CORRUPTION, RIDGE = 5, 0.5, 1e-5
+
+
+def fit_layer(inputs: NDArray[np.floating], corruption: float = CORRUPTION) -> NDArray[np.float64]:
+    """Find the linear map that best restores inputs of which each feature was set to 0 with probability `corruption`.
+
+        W = E[x x̃ᵀ] (E[x̃ x̃ᵀ] + 1e-5 I)⁻¹,   x̃ = corrupted (x, 1), the 1 never corrupted
+
+    Both expectations follow from S = Σ (x, 1)(x, 1)ᵀ, so nothing is sampled (Chen et al., ICML 2012, equations 5 to 7).
+
+    Args:
+        inputs: `(N, D)`.
+        corruption: in [0, 1).
+
+    Returns:
+        W, `(D, D + 1)`; the last column belongs to the constant.
+    """
+    extended = np.hstack([inputs.astype(np.float64), np.ones((len(inputs), 1))])
+    scatter = extended.T @ extended
+    kept = np.full(scatter.shape[0], 1 - corruption)
+    kept[-1] = 1
+    corrupted = scatter * kept[:, None] * kept
+    np.fill_diagonal(corrupted, scatter.diagonal() * kept)
+    corrupted[np.diag_indices(len(kept) - 1)] += RIDGE
+    restored = scatter[:-1] * kept
+    return solve(corrupted, restored.T, assume_a="pos", overwrite_a=True, overwrite_b=True).T
+
+
+def apply_layer(weights: NDArray[np.floating], inputs: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Compute tanh(W (x, 1)).
+
+    Returns:
+        `(N, D)` float32.
+    """
+    weights = weights.astype(np.float32)
+    return np.tanh(inputs.astype(np.float32) @ weights[:, :-1].T + weights[:, -1])
+
+
+def stack_layers(parts: dict[str, NDArray[np.float32]], fitted_on: tuple[str, ...], layers: int = LAYERS) -> Arrays:
+    """Fit one layer after the other, each on what the one before gives, and lay all of them side by side.
+
+    Args:
+        parts: sets of samples by name, each `(N, D)`.
+        fitted_on: the sets that the layers are fitted on: source and target training inputs, never a test set.
+        layers: how many.
+
+    Returns:
+        The same sets, `(N, (layers + 1) D)`: the inputs, then every layer.
+    """
+    stacked = {name: [inputs] for name, inputs in parts.items()}
+    for _ in range(layers):
+        weights = fit_layer(np.concatenate([stacked[name][-1] for name in fitted_on]))
+        for outputs in stacked.values():
+            outputs.append(apply_layer(weights, outputs[-1]))
+    return {name: np.hstack(outputs) for name, outputs in stacked.items()}
+
+
+def represent(name: str, source: Prepared, target: Prepared) -> Prepared:
+    """Open the representation of a pair; compute it first (minutes) unless that was done before.
+
+    Args:
+        name: of the pair.
+        source: the prepared source domain.
+        target: the prepared target domain.
+
+    Returns:
+        Arrays `source_train`, `source_test`, `target_train`, `target_test`, each `(N, 6 D)` float32. Their last digits
+        depend on the linear-algebra library, so they carry no published digest.
+    """
+    recipe = f"msda 1 {LAYERS} {CORRUPTION} {RIDGE} {source.digest} {target.digest}"
+    path = prepared_root() / f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}.grl"
+    if path.is_file():
+        return open_prepared(path)
+    with claim(path, "GRL_PREPARED"):
+        if not path.is_file():
+            parts = {
+                f"{side}_{split}": prepared.arrays[f"{split}_inputs"]
+                for side, prepared in (("source", source), ("target", target))
+                for split in ("train", "test")
+            }
+            write_prepared(path, {"recipe": recipe}, stack_layers(parts, ("source_train", "target_train")))
+    return open_prepared(path)

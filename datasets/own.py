@@ -1,0 +1,163 @@
+"""Your own data as a domain: a folder of images, an `.npz` file, or a pair of `.svmlight` files."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datasets.amazon import read_svmlight
+from datasets.domain import Domain, check_arrays
+from datasets.errors import DatasetError, reading
+from datasets.folders import prepared_root
+from datasets.image_folder import list_classes, read_classes
+from datasets.locks import claim
+from datasets.prepared import Arrays, open_prepared, write_prepared
+
+KIND = "added"
+
+
+def add_domain(
+    name: str,
+    path: str | os.PathLike[str],
+    test_path: str | os.PathLike[str] | None = None,
+    *,
+    size: int = 32,
+) -> Domain:
+    """Prepare your own data under a name; from then on `load_pair("<name>_to_<other>")` finds it.
+
+    Args:
+        name: lower-case letters, digits and underscores.
+        path: a folder with one folder of images per class (or with `train/` and `test/` above them); an `.npz` file
+            with `inputs` and `labels` (and `test_inputs`, `test_labels`; `class_names` if they have names); or an
+            `.svmlight` file.
+        test_path: the same for testing, where `path` does not hold it. Without any, the usual protocol is transductive.
+        size: side that images of a folder are resized to, in pixels.
+
+    Returns:
+        The domain.
+
+    Raises:
+        DatasetError: a name that is taken or malformed, or data that cannot be used.
+    """
+    from datasets.catalogue import DOMAINS
+
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", name) or "_to_" in name:
+        raise DatasetError(f"name must be of a-z, 0-9 and _ without '_to_', got {name!r}")
+    if name in DOMAINS:
+        raise DatasetError(f"name {name!r} belongs to a built-in domain; choose another")
+    if size < 1:
+        raise DatasetError(f"size must be at least 1, got {size}")
+    place = Path(path).expanduser().resolve()
+    if not place.exists():
+        raise DatasetError(f"{place} does not exist")
+    tests = Path(test_path).expanduser().resolve() if test_path is not None else None
+    class_names, arrays = read_own(place, tests, size)
+    counts = (len(arrays["train_inputs"]), len(arrays.get("test_inputs", ())))
+    facts = {
+        "name": name,
+        "kind": KIND,
+        "version": 1,
+        "class_names": class_names,
+        "shape": arrays["train_inputs"].shape[1:],
+        "counts": counts,
+        "origin": str(place),
+    }
+    domain = domain_from(facts)
+    check_arrays(domain, arrays)
+    file = prepared_root() / f"{name}.grl"
+    with claim(file, "GRL_PREPARED"):
+        write_prepared(file, facts, arrays)
+    return domain
+
+
+def read_own(place: Path, tests: Path | None, size: int) -> tuple[tuple[str, ...], Arrays]:
+    """Read a folder, an `.npz` or an `.svmlight` file.
+
+    Returns:
+        Class names and arrays.
+    """
+    if place.is_dir():
+        inner = place / "train" if (place / "train").is_dir() else place
+        tests = tests or (place / "test" if inner != place and (place / "test").is_dir() else None)
+        class_names = list_classes(inner)
+        if len(class_names) < 2:
+            raise DatasetError(f"{inner} must hold at least two folders, one per class; it holds {len(class_names)}")
+        arrays = read_classes(inner, class_names, size)
+        if tests is not None:
+            arrays |= read_classes(tests, class_names, size, split="test")
+        return class_names, arrays
+    if place.suffix == ".npz":
+        return read_npz(place)
+    if place.suffix in (".svmlight", ".libsvm"):
+        inputs, labels = read_svmlight(place)
+        arrays = {"train_inputs": inputs, "train_labels": labels}
+        if tests is not None:
+            arrays["test_inputs"], arrays["test_labels"] = read_svmlight(tests, inputs.shape[1])
+        return tuple(str(label) for label in range(int(labels.max()) + 1)), arrays
+    raise DatasetError(f"{place} must be a folder of images, an .npz or an .svmlight file")
+
+
+def read_npz(path: Path) -> tuple[tuple[str, ...], Arrays]:
+    """Read `inputs` and `labels`, and if there are any `test_inputs`, `test_labels` and `class_names`."""
+    with reading(path), np.load(path, allow_pickle=False) as file:
+        found = {name: file[name] for name in file.files}
+    names = {"inputs": "train_inputs", "labels": "train_labels"}
+    found = {names.get(name, name): array for name, array in found.items()}
+    if not {"train_inputs", "train_labels"} <= set(found):
+        raise DatasetError(f"{path} must hold inputs and labels, it holds {', '.join(found) or 'nothing'}")
+    arrays: Arrays = {}
+    for split in ("train", "test"):
+        if f"{split}_inputs" not in found:
+            continue
+        inputs, labels = found[f"{split}_inputs"], found.get(f"{split}_labels", np.zeros(0))
+        if inputs.dtype == np.uint8 and inputs.ndim == 3:
+            inputs = inputs[..., None]  # grey images without a channel
+        elif inputs.dtype != np.uint8:
+            inputs = inputs.astype(np.float32)
+        if not np.array_equal(labels, labels.astype(np.int64)):
+            raise DatasetError(f"{path}: {split} labels must be whole numbers")
+        arrays[f"{split}_inputs"], arrays[f"{split}_labels"] = inputs, labels.astype(np.int64)
+    inputs, labels = arrays["train_inputs"], arrays["train_labels"]
+    if (inputs.dtype == np.uint8) != (inputs.ndim == 4) or inputs.ndim not in (2, 4):
+        raise DatasetError(
+            f"{path}: inputs must be uint8 (N, H, W), uint8 (N, H, W, C) or numbers (N, D), "
+            f"got {inputs.dtype} of shape {inputs.shape}"
+        )
+    if not len(labels):
+        raise DatasetError(f"{path}: there is no training sample")
+    class_names = found.get("class_names", np.arange(int(labels.max()) + 1))
+    return tuple(str(name) for name in class_names), arrays
+
+
+def domain_from(facts: Mapping[str, Any]) -> Domain:
+    """Describe an added domain by the facts in its file."""
+
+    def build(root: Path) -> Arrays:
+        raise DatasetError(f"{facts['name']} was added from {facts['origin']}; add it again")
+
+    build.__doc__ = f"Your own data.\n\nSource: {facts['origin']}\nLicence: yours\nCitation: none"
+    return Domain(
+        name=facts["name"],
+        title=facts["name"],
+        class_names=tuple(facts["class_names"]),
+        shape=tuple(facts["shape"]),
+        counts=tuple(facts["counts"]),
+        build=build,
+    )
+
+
+def list_added() -> list[str]:
+    """Name the domains that were added."""
+    return sorted(path.stem for path in prepared_root().glob("*.grl") if open_prepared(path).facts.get("kind") == KIND)
+
+
+def find_added(name: str) -> Domain | None:
+    """Look up an added domain."""
+    path = prepared_root() / f"{name}.grl"
+    if not path.is_file():
+        return None
+    facts = open_prepared(path).facts
+    return domain_from(facts) if facts.get("kind") == KIND else None
