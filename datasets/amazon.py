@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.errors import reading
+from datasets.errors import DatasetError, reading
 from datasets.originals import Original
 from datasets.prepared import Arrays
 
@@ -50,7 +50,10 @@ def build_amazon(root: Path, product: str) -> Arrays:
     arrays: Arrays = {}
     for split in ("train", "test"):
         path = root / FOLDER / f"{product}_{split}.svmlight"
-        arrays[f"{split}_inputs"], arrays[f"{split}_labels"] = read_svmlight(path, FEATURES)
+        arrays[f"{split}_inputs"], signs = read_svmlight(path, FEATURES)
+        if set(np.unique(signs)) != {-1, 1}:
+            raise DatasetError(f"{path}: labels must be -1 and 1, got {', '.join(map(str, np.unique(signs)[:5]))}")
+        arrays[f"{split}_labels"] = (signs > 0).astype(np.int64)
     return arrays
 
 

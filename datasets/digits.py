@@ -47,7 +47,7 @@ def build_digits_m(root: Path) -> Arrays:
     Images 10 i … 10 i + 9 show digit i.
 
     Source: scikit-learn's load_digits and its sample photographs china.jpg and flower.jpg
-    Licence: digits CC BY 4.0; photographs CC BY (scikit-learn's sample images); images: CC BY 4.0
+    Licence: CC BY 4.0; the digits so, the two sample photographs CC BY
     Citation: Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 17 (2016), for the blend
     """
     from sklearn.datasets import load_sample_images

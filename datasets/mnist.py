@@ -66,7 +66,7 @@ def build_usps(root: Path) -> Arrays:
     """Digits from envelopes, grey, 16 × 16: 7,291 for training and 2,007 for testing, scaled as torchvision does.
 
     Source: torchvision's USPS (LIBSVM's collection); files usps.bz2 and usps.t.bz2
-    Licence: none stated; used freely in research since 1994
+    Licence: none stated; used in research since 1994
     Citation: Hull, "A database for handwritten text recognition research", PAMI 16 (1994)
     """
     from torchvision.datasets import USPS

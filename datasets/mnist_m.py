@@ -35,7 +35,7 @@ def build_mnist_m(root: Path, binarise: bool = False) -> Arrays:
     photographs. Digits stay grey as in the paper; `mnist_m_binarised` makes them black and white first.
 
     Source: MNIST; the 200 training photographs of BSDS500, BSR/BSDS500/data/images/train/*.jpg
-    Licence: MNIST CC BY-SA 3.0; BSDS500: non-commercial research and education
+    Licence: research use; MNIST is CC BY-SA 3.0, BSDS500 for non-commercial research and education
     Citation: Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 17 (2016); Arbeláez et al., "Contour
         Detection and Hierarchical Image Segmentation", PAMI 33 (2011)
     """

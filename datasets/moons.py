@@ -42,7 +42,7 @@ def build_source(root: Path) -> Arrays:
     separate, larger draw, so that an accuracy is good to one point; the paper prints no accuracy.
 
     Source: scikit-learn's make_moons with noise 0.05 and a seed of its own; every run sees the same points
-    Licence: BSD-3-Clause (scikit-learn), no data of others
+    Licence: BSD-3-Clause; no data of others
     Citation: Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 17 (2016), section 5.1.1
     """
     return build(0.0, train_seed=1, test_seed=3)
@@ -52,7 +52,7 @@ def build_target(root: Path) -> Arrays:
     """A fresh draw of the two moons, turned by 35 degrees around the source's mean; otherwise the same.
 
     Source: scikit-learn's make_moons with noise 0.05 and a seed of its own; every run sees the same points
-    Licence: BSD-3-Clause (scikit-learn), no data of others
+    Licence: BSD-3-Clause; no data of others
     Citation: Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 17 (2016), section 5.1.1
     """
     return build(ANGLE, train_seed=2, test_seed=4)

@@ -93,10 +93,14 @@ def read_own(place: Path, tests: Path | None, size: int) -> tuple[tuple[str, ...
         return read_npz(place)
     if place.suffix in (".svmlight", ".libsvm"):
         inputs, labels = read_svmlight(place)
-        arrays = {"train_inputs": inputs, "train_labels": labels}
+        values, numbers = np.unique(labels, return_inverse=True)
+        arrays = {"train_inputs": inputs, "train_labels": numbers.astype(np.int64)}
         if tests is not None:
-            arrays["test_inputs"], arrays["test_labels"] = read_svmlight(tests, inputs.shape[1])
-        return tuple(str(label) for label in range(int(labels.max()) + 1)), arrays
+            arrays["test_inputs"], labels = read_svmlight(tests, inputs.shape[1])
+            if not np.isin(labels, values).all():
+                raise DatasetError(f"{tests}: label {np.setdiff1d(labels, values)[0]} does not occur in {place}")
+            arrays["test_labels"] = np.searchsorted(values, labels)
+        return tuple(map(str, values)), arrays
     raise DatasetError(f"{place} must be a folder of images, an .npz or an .svmlight file")
 
 

@@ -154,9 +154,10 @@ def agree_on_classes(name: str, source: Domain, target: Domain, wanted: Sequence
             )
         return tuple(wanted)
     if source.class_names != target.class_names:
+        both = ", ".join(shared) or "none"
         raise DatasetError(
-            f"pair {name}: classes differ, {source.name} has {', '.join(source.class_names)}; {target.name} has "
-            f"{', '.join(target.class_names)}; choose with class_names among those of both: {', '.join(shared) or 'none'}"
+            f"pair {name}: classes differ, {source.name} has {', '.join(source.class_names)}; "
+            f"{target.name} has {', '.join(target.class_names)}; class_names can choose among those of both: {both}"
         )
     return source.class_names
 

@@ -50,7 +50,7 @@ def build_gtsrb(root: Path) -> Arrays:
     accepted and divided in the same proportion.
 
     Source: the archive that torchvision's GTSRB uses; files <class>/*.ppm with regions in <class>/GT-<class>.csv
-    Licence: free for research
+    Licence: research use
     Citation: Stallkamp, Schlipsing, Salmen and Igel, "Man vs. computer: Benchmarking machine learning algorithms for
         traffic sign recognition", Neural Networks 32 (2012)
     """
@@ -80,7 +80,9 @@ def build_syn_signs(root: Path) -> Arrays:
     """
     table = root / SYN_SIGNS.path
     with reading(table):
-        rows = sorted((int(Path(name).stem), name, int(label)) for name, label, *_ in map(str.split, table.open()))
+        lines = [line.split() for line in table.read_text().splitlines()]
+        # A set: an image that is listed twice must not end up on both sides of the split.
+        rows = sorted({(int(Path(name).stem), name, int(label)) for name, label, *_ in lines})
     images = [read_sign(table.parent / name) for _, name, _ in rows]
     return divide(images, [label for *_, label in rows], SYN_TEST / (SYN_TRAIN + SYN_TEST), "syn_signs split")
 

@@ -64,8 +64,34 @@ def mean_of(inputs: Tensor) -> Tensor:
     """
     if inputs.dtype != torch.uint8:
         return inputs.double().mean(0).float()
-    # Up to 65,536 bytes add up to a whole number below 2^24, which float32 holds exactly, whatever the order.
+    return (channel_sums(inputs, 1) / (255 * pixels(inputs))).float()
+
+
+def standard_deviation_of(inputs: Tensor) -> Tensor:
+    """Measure the spread of uint8 images per channel in [0, 1], or of features; divided by the count.
+
+    Returns:
+        `(C,)` or `(D,)`, float32.
+    """
+    if inputs.dtype != torch.uint8:
+        return inputs.double().std(0, correction=0).float()
+    mean = channel_sums(inputs, 1) / pixels(inputs)
+    return ((channel_sums(inputs, 2) / pixels(inputs) - mean**2).sqrt() / 255).float()
+
+
+def pixels(inputs: Tensor) -> int:
+    """Count the pixels of `(N, H, W, C)`."""
+    return inputs.numel() // inputs.shape[-1]
+
+
+def channel_sums(inputs: Tensor, power: int) -> Tensor:
+    """Add up the bytes of each channel, or their squares: exactly, whatever the order or the number of threads.
+
+    256 squares of bytes add up to a whole number below 2^24, which float32 holds exactly.
+
+    Returns:
+        `(C,)` float64.
+    """
     rows = inputs.flatten(0, 1).flatten(1)
-    totals = torch.stack([part.float().sum(0) for part in rows.split(1024)]).double().sum(0)
-    channels = totals.view(-1, inputs.shape[-1]).sum(0)
-    return (channels / (255 * (inputs.numel() // inputs.shape[-1]))).float()
+    totals = torch.stack([part.float().pow(power).sum(0) for part in rows.split(256)]).double().sum(0)
+    return totals.view(-1, inputs.shape[-1]).sum(0)

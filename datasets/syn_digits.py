@@ -38,7 +38,7 @@ def build_syn_digits(root: Path) -> Arrays:
     Our own generation, deterministic; not the "Synthetic Numbers" of the literature (see `syn_numbers` for those).
 
     Source: the fonts inside matplotlib
-    Licence: fonts: Bitstream Vera / DejaVu and STIX licences, free to use; images: MIT, as this repository
+    Licence: MIT; the fonts have the DejaVu and STIX licences, which leave images of text free
     Citation: this repository
     """
     train_inputs, train_labels = render_digits(TRAIN, "syn_digits train")
@@ -57,7 +57,7 @@ def build_syn_digits_m(root: Path) -> Arrays:
     No image of `syn_digits` occurs here: faces, angles, sizes and labels are drawn anew.
 
     Source: the fonts inside matplotlib; the photographs china.jpg and flower.jpg inside scikit-learn
-    Licence: photographs CC BY (scikit-learn's sample images); fonts: DejaVu and STIX licences; images: CC BY
+    Licence: CC BY; that of scikit-learn's two sample photographs
     Citation: Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 17 (2016), for the blend
     """
     from sklearn.datasets import load_sample_images

@@ -21,7 +21,7 @@ def build_syn_numbers(root: Path) -> Arrays:
     "Syn Numbers" (about 500,000 images from Windows fonts) was never versioned.
 
     Source: the fonts inside matplotlib
-    Licence: fonts: Bitstream Vera / DejaVu and STIX licences, free to use; images: MIT, as this repository
+    Licence: MIT; the fonts have the DejaVu and STIX licences, which leave images of text free
     Citation: Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 17 (2016), for the idea
     """
     arrays: Arrays = {}

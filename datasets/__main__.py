@@ -1,0 +1,151 @@
+"""The command line: python -m datasets list | show | prepare | add."""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from datasets.catalogue import DOMAINS, PAIRS, TABLES, find_domain, find_pair
+from datasets.errors import DatasetError
+from datasets.folders import data_root, prepared_root
+from datasets.originals import fetch
+from datasets.own import add_domain
+from datasets.pairs import load_pair
+from datasets.preparation import prepare_domain, prepared_path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        The exit status: 0 done, 1 a clear error was printed, 130 interrupted. (argparse itself exits with 2.)
+    """
+    options = parse(arguments)
+    warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+    try:
+        options.command(options)
+    except DatasetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; what was downloaded so far is kept and continued next time", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m datasets", description="Domains and pairs of domains.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    command = commands.add_parser("list", help="every domain: classes, counts, size, licence, prepared or not")
+    command.set_defaults(command=run_list)
+
+    command = commands.add_parser("show", help="one domain: counts, class histogram, mean, contact sheet; or one pair")
+    command.add_argument("name", help="a domain or a pair")
+    command.add_argument("--sheet", type=Path, help="where the contact sheet goes (PNG)")
+    command.set_defaults(command=run_show)
+
+    command = commands.add_parser("prepare", help="download what is missing, check it, prepare it")
+    command.add_argument("names", nargs="*", metavar="NAME", help="domains or pairs")
+    command.add_argument("--table", choices=TABLES, help="everything that a table needs")
+    command.add_argument("--again", action="store_true", help="prepare even what is prepared")
+    command.set_defaults(command=run_prepare)
+
+    command = commands.add_parser("add", help="make your own data a domain")
+    command.add_argument("name")
+    command.add_argument("path", type=Path, help="image folder (one folder per class), .npz or .svmlight")
+    command.add_argument("test_path", type=Path, nargs="?", help="the same for testing")
+    command.add_argument("--size", type=int, default=32, help="side of the images in pixels (default 32)")
+    command.set_defaults(command=run_add)
+    return parser.parse_args(arguments)
+
+
+def run_list(options: argparse.Namespace) -> None:
+    """Print every domain."""
+    from datasets.show import print_list
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)  # a file or a pipe has no width of its own
+    print_list(console)
+
+
+def run_show(options: argparse.Namespace) -> None:
+    """Print one domain with its contact sheet, or one pair."""
+    from datasets.show import print_domain, print_pair
+
+    console, name = Console(), options.name
+    if is_domain(name):
+        domain = find_domain(name)
+        sheet = options.sheet or prepared_root() / "sheets" / f"{name}.png"
+        print_domain(console, domain, prepare_domain(domain), sheet)
+    if name in PAIRS or not is_domain(name):
+        print_pair(console, load_pair(name))
+
+
+def run_prepare(options: argparse.Namespace) -> None:
+    """Fetch and prepare each domain; go on after one that fails, and fail in the end."""
+    wanted = [*options.names, *(TABLES[options.table] if options.table else ())]
+    if not wanted:
+        raise DatasetError("name at least one domain or pair, or a table with --table; see: python -m datasets list")
+    # All names first, so that a typing error stops before the first download.
+    domains = dict.fromkeys(domain for name in wanted for domain in domains_of(name))
+    pairs = [name for name in wanted if name in PAIRS and PAIRS[name].msda]
+    console, failures = Console(), []
+    for name in domains:
+        try:
+            fetch_originals(name, console)
+            prepare_domain(find_domain(name), again=options.again)
+            console.print(f"{name}: {prepared_path(find_domain(name))}", highlight=False, soft_wrap=True)
+        except DatasetError as error:
+            failures.append(str(error))
+    if not failures:
+        for name in pairs:
+            console.print(f"{name}: fingerprint {load_pair(name).fingerprint}", highlight=False, soft_wrap=True)
+    if failures:
+        raise DatasetError("\nerror: ".join(failures))
+
+
+def domains_of(name: str) -> tuple[str, ...]:
+    """Resolve the name of a domain or of a pair to domains."""
+    if name in PAIRS or not is_domain(name):
+        entry = find_pair(name)
+        return (entry.source, entry.target)
+    return (find_domain(name).name,)
+
+
+def is_domain(name: str) -> bool:
+    """Tell a domain's name from a pair's; what is unknown counts as a domain unless it reads like a pair."""
+    return name in DOMAINS or (name not in PAIRS and "_to_" not in name)
+
+
+def fetch_originals(name: str, console: Console) -> None:
+    """Download what a domain lacks, with progress."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def report(file: str, done: int, total: int) -> None:
+            if file not in tasks:
+                tasks[file] = progress.add_task(file)
+            progress.update(tasks[file], completed=done, total=total or None)
+
+        for original in find_domain(name).originals:
+            fetch(original, data_root(), report)
+
+
+def run_add(options: argparse.Namespace) -> None:
+    """Make a folder or file of the user's a domain."""
+    domain = add_domain(options.name, options.path, options.test_path, size=options.size)
+    train, test = domain.counts
+    print(f"{domain.name}: {len(domain.class_names)} classes, {train:,} training and {test:,} test samples")
+    print(f"use it as load_pair('{domain.name}_to_<target>')")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
