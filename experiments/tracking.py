@@ -52,13 +52,13 @@ def open_client() -> "MlflowClient":
     # A server that is away must cost seconds, not the minutes of MLflow's default retries.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     uri = record.tracking_uri()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deprecations inside MLflow's own imports are not the user's business
             from mlflow import MlflowClient
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)
         if uri.startswith("sqlite:///"):
             Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
             # Two processes that create the same store at once would both run its migrations.

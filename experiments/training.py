@@ -61,8 +61,6 @@ def train(
     torch.manual_seed(derive_seed(experiment.seed, "dropout"))
 
     # Data. Which domains a method reads is decided here: source_only never opens the target, and only target_only asks for its labels.
-    # The mean is the source's for every method, so that source_only owes nothing to the target either.
-    mean = pair.source.mean()
     half = experiment.batch_size // 2
     match method.reads:
         case "source":
@@ -71,6 +69,8 @@ def train(
             splits = {"source": pair.source, "target": pair.target}
         case "target labels":
             splits = {"target": pair.reveal_target_labels(reader="target_only")}
+    # Mean subtraction: the mean of what is trained on, so that source_only owes nothing to the target here either.
+    mean = torch.stack([split.mean() for split in splits.values()]).mean(0)
     batches = {
         domain: Batches(split, half, seed=derive_seed(experiment.seed, f"order/{domain}"), mean=mean)
         for domain, split in splits.items()

@@ -1,0 +1,257 @@
+"""Work off a list of experiments: worker processes train, the parent shows progress and delivers to MLflow.
+
+Workers only write to run folders; they never wait for a tracking server. Each takes the next experiment that nobody has claimed, so
+several `run` commands on one machine share a list without knowing of each other.
+"""
+
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from experiments import record
+from experiments.errors import BadInput, NonFiniteLoss, RunInUse
+from experiments.experiment import Experiment
+from experiments.progress import RunProgress
+from experiments.recording import folder_of, is_done
+from experiments.tracking import Destination, Unreachable, address, deliver, open_client
+
+# Time for workers to note that they were killed, and for the last points to reach MLflow.
+GRACE_S = 15.0
+
+
+@dataclass
+class Outcome:
+    """What became of a list of experiments."""
+
+    trained: int = 0
+    skipped: int = 0
+    in_use: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    undelivered: str = ""
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        if self.interrupted:
+            return 130
+        return 1 if self.failed or self.in_use or self.undelivered else 0
+
+
+def work_off(
+    experiments: Sequence[Experiment], experiment_name: str, *, workers: int, console: Console
+) -> Outcome:
+    """Train every experiment that is not done yet and deliver all of them to one MLflow experiment.
+
+    Args:
+        experiment_name: of the MLflow experiment.
+        workers: processes; each computes with one thread.
+    """
+    outcome = Outcome()
+    waiting = [experiment for experiment in experiments if not is_done(experiment)]
+    outcome.skipped = len(experiments) - len(waiting)
+    if outcome.skipped:
+        console.print(f"{outcome.skipped} of {len(experiments)} runs are already done and are not trained again")
+    destination = Destination(experiment_name)
+    with Delivery() as delivery:
+        for experiment in experiments:
+            address(folder_of(experiment), destination)
+            if is_done(experiment):
+                delivery.send(folder_of(experiment))
+        if waiting:
+            _train_all(waiting, workers, console, delivery, outcome)
+    outcome.undelivered = delivery.trouble
+    return outcome
+
+
+def _train_all(
+    waiting: list[Experiment], workers: int, console: Console, delivery: "Delivery", outcome: Outcome
+) -> None:
+    with RunProgress(console, len(waiting)) as progress:
+        def show(event: Event) -> None:
+            match event.name:
+                case "started":
+                    progress.start(event.experiment.title, event.experiment.steps, event.step)
+                case "logged":
+                    progress.advance(event.experiment.title, event.step, event.values)
+                case "finished":
+                    outcome.trained += 1
+                    progress.finish(event.experiment.title, describe(event.values))
+                case "failed":
+                    outcome.failed.append(f"{event.experiment.title}: {event.message}")
+                    progress.finish(event.experiment.title, f"FAILED: {event.message}")
+                case "in use":
+                    outcome.in_use.append(event.experiment.title)
+            if event.name != "logged":
+                delivery.send(folder_of(event.experiment))
+
+        outcome.interrupted = run_workers(_train_listed, (waiting,), min(workers, len(waiting)), show)
+        # What one worker found in use may have been trained by its neighbour.
+        outcome.in_use = sorted({e.title for e in waiting if e.title in outcome.in_use and not is_done(e)})
+        if outcome.interrupted:
+            console.print("stopping: the same command goes on from the last checkpoints")
+
+
+def describe(values: dict[str, float]) -> str:
+    """The last line of a run."""
+    return (
+        f"target accuracy {values[record.SELECTED_TARGET_ACCURACY]:.3f}, "
+        f"source {values[record.SELECTED_SOURCE_ACCURACY]:.3f} ({values[record.TRAIN_TIME_S]:.0f} s)"
+    )
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened in a worker."""
+
+    name: str
+    experiment: Experiment
+    step: int = 0
+    values: dict[str, float] = field(default_factory=dict)
+    message: str = ""
+
+
+def run_workers(
+    target: Callable[..., None], arguments: tuple[Any, ...], count: int, show: Callable[[Any], None]
+) -> bool:
+    """Run `target(*arguments, events, index)` in `count` processes until all have ended.
+
+    Args:
+        target: a module-level function; what it puts into `events` is handed to `show` here.
+
+    Returns:
+        Whether Ctrl-C or SIGTERM ended it.
+
+    Raises:
+        BadInput: a worker found an input it cannot use.
+        RuntimeError: a worker died.
+    """
+    context = multiprocessing.get_context("spawn")
+    events: Any = context.Queue()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    processes = [
+        context.Process(target=_enter_worker, args=(target, arguments, events, index), daemon=True) for index in range(count)
+    ]
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupted = False
+    try:
+        for process in processes:
+            process.start()
+        _drain(events, processes, show)
+    except KeyboardInterrupt:
+        interrupted = True
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for process in processes:
+            if process.is_alive() and process.pid:
+                os.kill(process.pid, signal.SIGTERM)
+        for process in processes:
+            process.join(GRACE_S)
+        _drain(events, [], show)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    died = [process.exitcode for process in processes if process.exitcode not in (0, None)]
+    if died and not interrupted:
+        raise RuntimeError(f"a worker process ended with exit code {died[0]}; finished runs are kept, the same command goes on")
+    return interrupted
+
+
+def _drain(events: Any, processes: list[BaseProcess], show: Callable[[Any], None]) -> None:
+    """Handle events while a process lives, then what is left."""
+    while True:
+        alive = any(process.is_alive() for process in processes)
+        try:
+            event = events.get(timeout=0.1 if alive else 0.3)
+        except queue.Empty:
+            if not alive:
+                return
+            continue
+        if isinstance(event, BaseException):
+            raise event
+        show(event)
+
+
+def _enter_worker(target: Callable[..., None], arguments: tuple[Any, ...], events: Any, index: int) -> None:
+    import torch
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    parent = os.getppid()
+
+    def watch_parent() -> None:
+        # A parent that was killed can collect nothing any more: stop as if interrupted, and leave the checkpoint.
+        while os.getppid() == parent:
+            threading.Event().wait(1.0)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch_parent, daemon=True).start()
+    try:
+        target(*arguments, events, index)
+    except KeyboardInterrupt:
+        pass
+    except ValueError as error:  # BadInput, and the errors of grl and datasets: a person's to mend
+        events.put(BadInput(str(error)))
+
+
+def _train_listed(experiments: list[Experiment], events: Any, index: int) -> None:
+    from experiments.running import run
+
+    for experiment in experiments:
+        if is_done(experiment):
+            continue
+
+        def report(name: str, step: int, values: dict[str, float], experiment: Experiment = experiment) -> None:
+            events.put(Event(name, experiment, step, values))
+
+        try:
+            result = run(experiment, report)
+            events.put(Event("finished", experiment, experiment.steps, result["metrics"]))
+        except RunInUse:
+            events.put(Event("in use", experiment))
+        except NonFiniteLoss as error:
+            events.put(Event("failed", experiment, message=str(error)))
+        except KeyboardInterrupt:
+            events.put(Event("killed", experiment))
+            raise
+
+
+class Delivery:
+    """A thread that sends run folders to MLflow while the workers train; trouble stops the sending, never the training."""
+
+    def __init__(self) -> None:
+        self.trouble = ""
+        self._folders: queue.Queue[Path | None] = queue.Queue()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def __enter__(self) -> "Delivery":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._folders.put(None)
+        self._thread.join()
+
+    def send(self, folder: Path) -> None:
+        """Have `folder` delivered soon."""
+        self._folders.put(folder)
+
+    def _work(self) -> None:
+        try:
+            client = open_client()
+        except Unreachable as error:
+            self.trouble = str(error)
+            return
+        while (folder := self._folders.get()) is not None:
+            try:
+                deliver(client, folder)
+                self.trouble = ""
+            except Unreachable as error:
+                self.trouble = str(error)
