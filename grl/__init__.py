@@ -1,4 +1,4 @@
-"""Gradient reversal for PyTorch: the layer, its schedules, its losses, and a doctor for when the gradient goes the wrong way."""
+"""Gradient reversal for PyTorch: the layer, its schedules, its losses, and a doctor for a gradient gone wrong."""
 
 from grl.losses import domain_loss
 from grl.reversal import GradientReversal, gradient_reversal

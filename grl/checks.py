@@ -4,24 +4,20 @@ import math
 from numbers import Real
 
 
-def require_finite(name: str, value: object, hint: str = "") -> float:
-    """Return `value` as a float if it is a finite real number, else raise."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be a real number, got {value!r}{hint}")
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"{name} must be finite, got {number}{hint}")
-    return number
-
-
 def require_at_least(name: str, value: object, minimum: float, hint: str = "") -> float:
-    """Return `value` as a float if it is finite and at least `minimum`, else raise."""
-    if isinstance(value, bool) or not isinstance(value, Real):
+    """Return `value` as a float if it is finite and at least `minimum`, else raise; `hint` ends the message."""
+    if not isinstance(value, float) and (isinstance(value, bool) or not isinstance(value, Real)):
         raise TypeError(f"{name} must be a real number, got {value!r}{hint}")
     number = float(value)
-    if not minimum <= number < math.inf:
-        raise ValueError(f"{name} must be finite and >= {minimum:g}, got {number}{hint}")
-    return number
+    if minimum <= number < math.inf and number != -math.inf:
+        return number
+    bound = "" if minimum == -math.inf else f" and >= {minimum:g}"
+    raise ValueError(f"{name} must be finite{bound}, got {number}{hint}")
+
+
+def require_finite(name: str, value: object) -> float:
+    """Return `value` as a float if it is a finite real number, else raise."""
+    return require_at_least(name, value, -math.inf)
 
 
 def require_above(name: str, value: object, bound: float) -> float:

@@ -4,33 +4,97 @@ forward:   y = x
 backward:  dx = -alpha · dy
 """
 
-import math
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from grl.scale import scale
+from grl.checks import require_at_least
+from grl.pytree import map_tensors, require_differentiable
+from grl.scale import check_factor, scale
+
+T = TypeVar("T")
+
+_HINT = "; for a factor of any sign use gradient_scale"
 
 
-def gradient_reversal(x: Tensor, alpha: float | Tensor = 1.0, *, copy: bool = False) -> Tensor:
-    """Return `x` unchanged, and multiply the gradient that comes back by -alpha."""
-    if isinstance(alpha, Tensor):
-        return scale(x, -alpha.detach(), copy)
-    if not 0.0 <= alpha < math.inf:
-        raise ValueError(f"alpha must be finite and >= 0, got {alpha}; for other factors use gradient_scale")
-    return scale(x, -alpha, copy)
+def gradient_reversal(x: T, alpha: float | Tensor = 1.0, *, copy: bool = False) -> T:
+    """Return `x`; the gradient that comes back through it is multiplied by -alpha.
+
+    forward R(x) = x, backward dR/dx = -alpha · I. Ganin et al., JMLR 17 (2016), section 4.2, where alpha is called
+    lambda.
+
+    Alpha scales only what enters the feature extractor; what stands behind the layer learns at its own pace. The
+    result is a view of `x`: an in-place operation right after it raises where gradients are recorded, and writes
+    into `x` where they are not, as behind `nn.Identity`. With `copy=True` it has memory of its own.
+
+    Args:
+        x: a tensor of floating or complex dtype, dense or sparse, or a pytree of such tensors; `(N, ...)`.
+        alpha: the coefficient, finite and >= 0: a number, a tensor of one element, or one coefficient per sample,
+            `(N,)`. A tensor's values are checked on the CPU only: on an accelerator that would wait for the
+            device. Where alpha requires gradients, a second derivative sees it; the first does not depend on it.
+        copy: whether the result gets memory of its own.
+
+    Returns:
+        `x`, same shape, dtype and values.
+
+    Raises:
+        TypeError: if x has an integer dtype or a leaf that is not a tensor, or alpha is neither a real number nor
+            a floating tensor.
+        ValueError: if alpha is not finite, negative, on another device than x, or of a shape that does not match
+            the leading dimensions.
+
+    >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> (gradient_reversal(x, 0.5) * 3).sum().backward()
+    >>> x.grad
+    tensor([-1.5000, -1.5000])
+    """
+    if isinstance(x, Tensor):
+        return _reverse(require_differentiable("x", x), alpha, copy)
+    return map_tensors(lambda leaf: _reverse(leaf, alpha, copy), x)
+
+
+def _reverse(x: Tensor, alpha: float | Tensor, copy: bool) -> Tensor:
+    return scale(x, -check_factor("alpha", alpha, x, 0.0, _HINT), copy)
 
 
 class GradientReversal(nn.Module):
-    """`gradient_reversal` as a layer; alpha is a buffer."""
+    """`gradient_reversal` as a layer: identity forward, -alpha · dy backward.
+
+    Alpha is a buffer: it is saved with the network, moves with it, and changes by assignment without a
+    recompilation. Nothing else is kept; calling the layer changes nothing, in training and in evaluation.
+
+    Args:
+        alpha: the coefficient, finite and >= 0.
+        copy: whether the result gets memory of its own instead of being a view of the input.
+
+    Raises:
+        TypeError: if alpha is not a real number.
+        ValueError: if alpha is not finite or negative.
+
+    >>> layer = GradientReversal(0.3)
+    >>> layer.alpha = 0.5
+    >>> layer
+    GradientReversal(alpha=0.5)
+    """
 
     alpha: Tensor
 
     def __init__(self, alpha: float = 1.0, *, copy: bool = False) -> None:
         super().__init__()
         self.copy = copy
-        self.register_buffer("alpha", torch.tensor(float(alpha)))
+        self.register_buffer("alpha", torch.zeros(()))
+        self.alpha = alpha  # pyright: ignore
 
-    def forward(self, x: Tensor) -> Tensor:
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "alpha" and not isinstance(value, Tensor):
+            value = torch.full_like(self.alpha, require_at_least("alpha", value, 0.0, _HINT))
+        super().__setattr__(name, value)
+
+    def forward(self, x: T) -> T:
         """Return `x`; its gradient will be multiplied by -alpha."""
         return gradient_reversal(x, self.alpha, copy=self.copy)
+
+    def extra_repr(self) -> str:
+        """Return what stands between the brackets when the layer is printed."""
+        return f"alpha={self.alpha.item():g}" + (", copy=True" if self.copy else "")

@@ -1,17 +1,20 @@
 """The one operator under everything here: forward the identity, backward a multiplication by a factor."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.autograd import Function, forward_ad
 
+from grl.checks import require_at_least
+from grl.export import export_scale
+
 
 def scale(x: Tensor, factor: float | Tensor, copy: bool) -> Tensor:
-    """Return `x` whose gradient will be multiplied by `factor`; arguments are taken as checked.
+    """Return `x` whose gradient will be multiplied by `factor`; the arguments are taken as checked.
 
-    Three twins of one Function, because no single form serves everywhere: the short form is about twice as fast as the one that
-    `torch.func` needs, and `torch.compile` refuses a Function with a `jvp` of its own.
+    One Function in three forms, because no single one serves everywhere: the short form is about twice as fast as
+    the one that `torch.func` needs, and `torch.compile` refuses a Function with a `jvp` of its own.
 
     Args:
         x: any tensor of floating or complex dtype.
@@ -22,12 +25,17 @@ def scale(x: Tensor, factor: float | Tensor, copy: bool) -> Tensor:
         A tensor equal to `x`, of its shape and dtype.
     """
     if torch.compiler.is_compiling():
-        return _CompiledScale.apply(x, factor, copy)  # type: ignore[no-any-return]
-    # A view that carries a tangent must have a view for tangent, which a product is not.
-    copy = copy or forward_ad._current_level >= 0 or x.layout is not torch.strided
-    if torch._C._are_functorch_transforms_active():
-        return _TransformableScale.apply(x, factor, copy)  # type: ignore[no-any-return]
-    return _Scale.apply(x, factor, copy)  # type: ignore[no-any-return]
+        if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():
+            return export_scale(x, factor)
+        return cast(Tensor, _CompiledScale.apply(x, factor, copy))
+    # Forward mode wants a view's tangent to be a view, which a product is not; a sparse tensor has no views.
+    own = copy or x.layout is not torch.strided or forward_ad._current_level >= 0  # pyright: ignore
+    form = _TransformableScale if _is_transforming() else _Scale
+    return cast(Tensor, form.apply(x, factor, own))
+
+
+def _is_transforming() -> bool:
+    return torch._C._are_functorch_transforms_active()  # pyright: ignore
 
 
 class _Scale(Function):
@@ -40,11 +48,11 @@ class _Scale(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        return _multiply(grads[0], _recall(ctx)), None, None
+        return _multiply(grads[0], ctx), None, None
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Tensor:
-        return _multiply(tangents[0], _recall(ctx))
+        return _multiply(tangents[0], ctx)
 
 
 class _CompiledScale(Function):
@@ -62,15 +70,15 @@ class _CompiledScale(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        return _multiply(grads[0], _recall(ctx)), None, None
+        return _multiply(grads[0], ctx), None, None
 
 
 class _TransformableScale(_CompiledScale):
-    """The form `torch.func` transforms: the same with a jvp."""
+    """The form `torch.func` transforms: the compiled one with a jvp."""
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Tensor:
-        return _multiply(tangents[0], _recall(ctx))
+        return _multiply(tangents[0], ctx)
 
 
 def _keep(ctx: Any, factor: float | Tensor) -> None:
@@ -82,10 +90,62 @@ def _keep(ctx: Any, factor: float | Tensor) -> None:
         ctx.factor = factor
 
 
-def _recall(ctx: Any) -> float | Tensor:
-    return ctx.saved_tensors[0] if ctx.factor is None else ctx.factor
+def _multiply(grad: Tensor, ctx: Any) -> Tensor:
+    if ctx.factor is not None:
+        return grad * ctx.factor
+    # A float32 factor per sample promotes a bfloat16 gradient: multiply in the wider dtype, return to the gradient's.
+    return (grad * ctx.saved_tensors[0]).to(grad.dtype)
 
 
-def _multiply(grad: Tensor, factor: float | Tensor) -> Tensor:
-    # A float32 factor per sample would promote a bfloat16 gradient: multiply in the wider type, then return to the gradient's.
-    return (grad * factor).to(grad.dtype)
+def check_factor(name: str, value: float | Tensor, x: Tensor, minimum: float, hint: str = "") -> float | Tensor:
+    """Return `value` as a number, or as a tensor that broadcasts against `x`, if it is finite and at least `minimum`.
+
+    A tensor's dimensions are the leading ones of `x`, so `(N,)` is one coefficient per sample. The values of a
+    tensor are read on the CPU alone: elsewhere that would wait for the device, and inside a trace there is nothing
+    to read.
+
+    Args:
+        name: the argument's name, for the message.
+        value: a real number, or a floating tensor of one element, of shape `(N,)` or `(N, 1, ...)`.
+        x: the tensor whose gradient it will multiply, `(N, ...)`.
+        minimum: the least value allowed.
+        hint: what to add to the message.
+
+    Returns:
+        A float where the value is known, else a tensor of the device of `x` that broadcasts against it.
+
+    Raises:
+        TypeError: if it is not a real number, or a tensor that is not floating.
+        ValueError: if it is not finite, below the minimum, on another device, or of another shape.
+    """
+    if not isinstance(value, Tensor):
+        return require_at_least(name, value, minimum, hint)
+    if not value.is_floating_point():
+        raise TypeError(f"{name} must be a real number or a floating tensor, got a tensor of {value.dtype}")
+    if value.device != x.device:
+        raise ValueError(f"{name} must be on the device of x, {x.device}, got {value.device}")
+    value = _spread(name, value, x)
+    if value.device.type != "cpu" or not _is_readable(value):
+        return value
+    low, high = (bound.item() for bound in value.detach().aminmax())
+    require_at_least(name, low, minimum, hint)
+    require_at_least(name, high, minimum, hint)
+    return low if value.ndim == 0 and not value.requires_grad else value
+
+
+def _is_readable(value: Tensor) -> bool:
+    if torch.compiler.is_compiling() or _is_transforming():
+        return False
+    return value.numel() > 0 and type(value) in (Tensor, torch.nn.Parameter)
+
+
+def _spread(name: str, value: Tensor, x: Tensor) -> Tensor:
+    shape = tuple(value.shape)
+    if all(size == 1 for size in shape):
+        return value.reshape(())
+    if len(shape) <= x.ndim and all(size in (1, n) for size, n in zip(shape, x.shape, strict=False)):
+        return value.reshape(shape + (1,) * (x.ndim - len(shape)))
+    raise ValueError(
+        f"{name} must be one coefficient, or match the leading dimensions of x: (N,) or (N, 1, ...), "
+        f"got {shape} for x of shape {tuple(x.shape)}"
+    )

@@ -1,7 +1,7 @@
 """Schedules: training progress in [0, 1] to the coefficient alpha of the reversal.
 
-A schedule is a frozen dataclass that is called with `progress` and, where a horizon is fixed in steps, `step`. It keeps no counter:
-the same arguments always give the same value, so resuming, evaluating and plotting need no care.
+A schedule is a frozen dataclass that is called with `progress` and, where a horizon is fixed in steps, `step`. It
+keeps no counter: the same arguments always give the same value, so resuming, evaluating and plotting need no care.
 """
 
 import math
@@ -72,7 +72,8 @@ class Constant:
 class Ganin:
     """The paper's ramp: alpha(p) = alpha_max · (2 / (1 + exp(-gamma · p)) - 1).
 
-    It starts at 0 with slope alpha_max · gamma / 2 and levels off below alpha_max. Ganin et al., JMLR 17 (2016), section 5.2.2.
+    It starts at 0 with slope alpha_max · gamma / 2 and levels off below alpha_max. Ganin et al., JMLR 17 (2016),
+    section 5.2.2.
 
     Args:
         gamma: steepness, > 0; the paper's is 10.

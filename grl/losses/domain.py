@@ -9,8 +9,9 @@ def domain_loss(domain_logits: Tensor, domain_labels: Tensor) -> Tensor:
 
     L_d = mean_i [ log(1 + exp(z_i)) - d_i · z_i ]
 
-    With logits z, domain labels d (source 0, target 1). A classifier that says 0.5 everywhere reads ln 2 = 0.693. Ganin et al., JMLR 17
-    (2016), equation 9, whose sum of the two domains' means is twice this mean where both domains have as many samples.
+    With logits z, domain labels d (source 0, target 1). A classifier that says 0.5 everywhere reads ln 2 = 0.693.
+    Ganin et al., JMLR 17 (2016), equation 9, whose sum of the two domains' means is twice this mean where both
+    domains have as many samples.
 
     Args:
         domain_logits: logits of "this sample is from the target", floating, (N,).
@@ -20,7 +21,8 @@ def domain_loss(domain_logits: Tensor, domain_labels: Tensor) -> Tensor:
         The loss, 0-d.
 
     Raises:
-        ValueError: if a shape is not (N,), or both differ; a single logit beside an axis of length one needs `.squeeze(1)`.
+        ValueError: if a shape is not (N,), or both differ; a single logit beside an axis of length one needs
+            `.squeeze(1)`.
     """
     if domain_logits.ndim != 1 or domain_logits.shape != domain_labels.shape or domain_logits.numel() == 0:
         raise ValueError(
