@@ -2,6 +2,7 @@
 
 from grl.losses import domain_loss
 from grl.reversal import GradientReversal, gradient_reversal
+from grl.tricks import add_gradient, gradient_scale
 
-__all__ = ["GradientReversal", "domain_loss", "gradient_reversal"]
+__all__ = ["GradientReversal", "add_gradient", "domain_loss", "gradient_reversal", "gradient_scale"]
 __version__ = "0.1.0"

@@ -73,7 +73,7 @@ class Ganin:
     """The paper's ramp: alpha(p) = alpha_max · (2 / (1 + exp(-gamma · p)) - 1).
 
     It starts at 0 with slope alpha_max · gamma / 2 and levels off below alpha_max. Ganin et al., JMLR 17 (2016),
-    section 5.2.2.
+    section 5.2.
 
     Args:
         gamma: steepness, > 0; the paper's is 10.
@@ -262,7 +262,7 @@ Schedule = Constant | Ganin | Linear | Cosine | Step | Cyclic | Polynomial
 class InverseDecay:
     """The learning rate of the paper: lr(p) = lr / (1 + rate · p) ** power.
 
-    Ganin et al., JMLR 17 (2016), section 5.2.2, where lr, rate and power are called mu_0, alpha and beta.
+    Ganin et al., JMLR 17 (2016), section 5.2, where lr, rate and power are called mu_0, alpha and beta.
 
     Args:
         lr: the learning rate at p = 0, > 0.

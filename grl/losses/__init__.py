@@ -1,5 +1,29 @@
-"""Adversarial losses whose adversary sees the features through the reversal."""
+"""Adversarial losses whose adversary sees the features through the reversal.
 
-from grl.losses.domain import domain_loss
+Each is a pure function of networks and tensors and returns an `AdversarialLoss`: the scalar to add to the label loss.
+"""
 
-__all__ = ["domain_loss"]
+from grl.losses.adversarial import AdversarialLoss
+from grl.losses.classifier import classifier_discrepancy_loss
+from grl.losses.conditional import (
+    MultilinearMap,
+    RandomisedMultilinearMap,
+    build_multilinear_map,
+    conditional_domain_loss,
+)
+from grl.losses.domain import domain_adversarial_loss, domain_loss
+from grl.losses.margin import margin_disparity_loss
+from grl.losses.nuclear import nuclear_discrepancy_loss
+
+__all__ = [
+    "AdversarialLoss",
+    "MultilinearMap",
+    "RandomisedMultilinearMap",
+    "build_multilinear_map",
+    "classifier_discrepancy_loss",
+    "conditional_domain_loss",
+    "domain_adversarial_loss",
+    "domain_loss",
+    "margin_disparity_loss",
+    "nuclear_discrepancy_loss",
+]
