@@ -91,6 +91,9 @@ def tar_entries(archive: Path) -> Iterator[Entry]:
         for entry in tar:
             if not entry.isdir():
                 yield entry.name, entry.isreg(), lambda entry=entry: tar.extractfile(entry)
+        # To the very end: only there does a compressed archive keep its checksum.
+        while tar.fileobj is not None and tar.fileobj.read(CHUNK):
+            pass
 
 
 def zip_entries(archive: Path) -> Iterator[Entry]:

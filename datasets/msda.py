@@ -4,7 +4,6 @@ import hashlib
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve
 
 from datasets.folders import prepared_root
 from datasets.locks import claim
@@ -27,6 +26,8 @@ def fit_layer(inputs: NDArray[np.floating], corruption: float = CORRUPTION) -> N
     Returns:
         W, `(D, D + 1)`; the last column belongs to the constant.
     """
+    from scipy.linalg import solve
+
     extended = np.hstack([inputs.astype(np.float64), np.ones((len(inputs), 1))])
     scatter = extended.T @ extended
     kept = np.full(scatter.shape[0], 1 - corruption)

@@ -54,7 +54,7 @@ def state_of(domain: Domain) -> str:
         return "prepared" if here == sum(domain.counts) else f"prepared, PARTIAL: {here:,} samples"
     if (missing := domain.missing(data_root())) is None:
         return "embedded" if domain.embedded else "files are there"
-    return "to download" if missing.urls else "by hand: " + missing.path
+    return "to download" if missing.urls else "to fetch by hand"
 
 
 def print_domain(console: Console, domain: Domain, prepared: Prepared, sheet: Path) -> None:
