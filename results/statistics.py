@@ -26,7 +26,9 @@ def name_cells(runs: pd.DataFrame) -> pd.DataFrame:
         between the runs of a method; both are empty where nothing differs.
     """
     named = runs.assign(pair=runs["param.pair"], method=runs["param.method"], seed=runs["param.seed"].astype(int))
-    parameters = [column for column in runs if column.startswith("param.") and column[6:] not in ("pair", "method", "seed")]
+    parameters = [
+        column for column in runs if column.startswith("param.") and column[6:] not in ("pair", "method", "seed")
+    ]
     adversary = [column for column in parameters if column[6:].split(".")[0] in _ADVERSARY]
     shared = [column for column in parameters if column not in adversary]
     named["recipe"] = _differences(named, ["pair"], shared)
@@ -102,11 +104,14 @@ def compare(runs: pd.DataFrame) -> pd.DataFrame:
             differences = (cell.set_index("seed")[_TARGET] - lower).dropna().to_numpy(float)
             if len(differences):
                 low, high = bootstrap_interval(differences)
-                row = dict(zip(CELL, key, strict=True)) | {"n_paired": len(differences), "difference": differences.mean()}
-                rows.append(row | {"difference_low": low, "difference_high": high, "p_value": paired_p_value(differences)})
-    return pd.DataFrame(
-        rows, columns=[*CELL, "n_paired", "difference", "difference_low", "difference_high", "p_value"]
-    )
+                row = dict(zip(CELL, key, strict=True)) | {
+                    "n_paired": len(differences),
+                    "difference": differences.mean(),
+                }
+                rows.append(
+                    row | {"difference_low": low, "difference_high": high, "p_value": paired_p_value(differences)}
+                )
+    return pd.DataFrame(rows, columns=[*CELL, "n_paired", "difference", "difference_low", "difference_high", "p_value"])
 
 
 def paired_p_value(differences: np.ndarray) -> float:
@@ -145,7 +150,8 @@ def _differences(runs: pd.DataFrame, within: list[str], parameters: list[str]) -
         values = group[parameters].fillna("")
         varying = [column for column in parameters if values[column].nunique() > 1]
         words[group.index] = [
-            " ".join(f"{column[6:]}={value}" for column, value in row.items() if value) for _, row in values[varying].iterrows()
+            " ".join(f"{column[6:]}={value}" for column, value in row.items() if value)
+            for _, row in values[varying].iterrows()
         ]
     return words
 

@@ -1,0 +1,84 @@
+"""`python -m results build NAME` and `python -m results list`."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from experiments.errors import BadInput, unknown
+from experiments.record import RESULTS, tracking_uri
+
+COMMANDS = ("build", "list")
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An argument parser that says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"error: {message}; see: python -m results --help", file=sys.stderr)
+        sys.exit(2)
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = OneLineParser(prog="python -m results", description="Recorded runs become tables, figures and a report.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{build,list}")
+    builder = commands.add_parser("build", help="print the table of NAME, write table and figures, keep both in MLflow")
+    builder.add_argument(
+        "name", metavar="NAME", help="what was launched, for example demo; see: python -m results list"
+    )
+    builder.add_argument(
+        "--into", type=Path, default=RESULTS, metavar="FOLDER", help="folder of tables/ and figures/ (default: results)"
+    )
+    commands.add_parser("list", help="what can be built")
+    first = next((argument for argument in arguments if not argument.startswith("-")), None)
+    if first is not None and first not in COMMANDS:
+        raise unknown("command", first, COMMANDS)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> None:
+    options = parse(arguments)
+    # Imported late: `--help` and mistyped commands answer at once.
+    from rich.console import Console
+
+    console = Console(soft_wrap=True)
+    if options.command == "list":
+        print_list(console)
+        return
+    from results.building import build
+
+    built = build(options.name, options.into, console)
+    console.print("\nwritten:")
+    for path in built.files:
+        shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+        console.print(f"  {shown}", markup=False, highlight=False)
+    console.print("next: make ui", highlight=False)
+
+
+def print_list(console) -> None:  # noqa: ANN001
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from results.reading import list_experiments, open_store
+
+    found = list_experiments(open_store())
+    if found.empty:
+        raise BadInput(f"{tracking_uri()} holds no run yet; make the first ones with: make demo")
+    table = Table("name", "runs", "finished", "last finished", box=SIMPLE_HEAD)
+    for name, runs, finished, last in found.itertuples(index=False):
+        table.add_row(
+            name, str(runs), str(finished), "" if last is None or last != last else f"{last:%Y-%m-%d %H:%M} UTC"
+        )
+    console.print(table)
+    console.print("next: python -m results build NAME", markup=False, highlight=False)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted; files already written are whole", file=sys.stderr)
+        sys.exit(130)
