@@ -70,7 +70,7 @@ def parse(verb: str, name: str, options: list[str]) -> tuple[list[Experiment], W
 
     def build_one(
         experiment: Annotated[Experiment, tyro.conf.arg(name="")] = recipe,
-        workers: Annotated[Workers, tyro.conf.arg(name="")] = Workers(),  # noqa: B008 - frozen
+        workers: Annotated[Workers, tyro.conf.arg(name="")] = Workers(),
     ):
         return [experiment], workers
 

@@ -1,6 +1,6 @@
 """The main job: three methods on two built-in pairs, with no download.
 
-    make demo
+make demo
 """
 
 from experiments.digits import syn_digits_to_syn_digits_m

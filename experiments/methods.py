@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from grl import domain_loss, gradient_reversal
-
 from experiments.networks import Networks
+from grl import domain_loss, gradient_reversal
 
 
 class Losses(NamedTuple):

@@ -73,9 +73,7 @@ NETWORKS = {
         lambda classes: nn.Linear(32, classes),
         lambda: nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 1), nn.Flatten(0)),
     ),
-    "mnist_paper": Architecture(
-        (3, 28, 28), _mnist_paper_extractor, _mnist_label_predictor, _mnist_domain_classifier
-    ),
+    "mnist_paper": Architecture((3, 28, 28), _mnist_paper_extractor, _mnist_label_predictor, _mnist_domain_classifier),
     "mnist_modern": Architecture(
         (3, 28, 28), _mnist_modern_extractor, _mnist_label_predictor, _mnist_domain_classifier
     ),

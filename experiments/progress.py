@@ -1,11 +1,20 @@
 """What a person sees while runs are worked off: a bar per run in a terminal, a line per finished run elsewhere."""
 
 import time
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from experiments.record import DOMAIN_LOSS, LABEL_LOSS, SOURCE_ACCURACY, TARGET_ACCURACY
 
@@ -32,9 +41,7 @@ class RunProgress:
             transient=True,
         )
         self._all = self._bars.add_task("all runs", total=total, rate="", values="")
-        self._tasks: dict[str, TaskID] = {}
-        self._values: dict[str, dict[str, float]] = {}
-        self._starts: dict[str, tuple[float, int]] = {}
+        self._running: dict[str, _Running] = {}
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -45,26 +52,33 @@ class RunProgress:
     ) -> None:
         self._bars.stop()
 
-    def start(self, title: str, steps: int, step: int) -> None:
-        """A run begins, or goes on, at `step` of `steps`."""
-        self._tasks[title] = self._bars.add_task(title, total=steps, completed=step, rate="", values="")
-        self._values[title] = {}
-        self._starts[title] = (time.monotonic(), step)
+    def start(self, key: str, title: str, steps: int, step: int) -> None:
+        """The run called `key` begins, or goes on, at `step` of `steps`."""
+        task = self._bars.add_task(title, total=steps, completed=step, rate="", values="")
+        self._running[key] = _Running(task, time.monotonic(), step)
         if step:
             self.console.print(f"{title}: going on from its checkpoint at step {step} of {steps}")
 
-    def advance(self, title: str, step: int, values: dict[str, float]) -> None:
-        """A run has logged `values` after `step` steps."""
-        self._values[title] |= {_SHORT[name]: value for name, value in values.items() if name in _SHORT}
-        began, first = self._starts[title]
-        rate = (step - first) / max(time.monotonic() - began, 1e-9)
-        shown = "  ".join(f"{name} {value:.3f}" for name, value in self._values[title].items())
-        self._bars.update(self._tasks[title], completed=step, rate=f"{rate:.0f} steps/s", values=shown)
+    def advance(self, key: str, step: int, values: dict[str, float]) -> None:
+        """The run has logged `values` after `step` steps."""
+        run = self._running[key]
+        run.values |= {_SHORT[name]: value for name, value in values.items() if name in _SHORT}
+        rate = (step - run.first_step) / max(time.monotonic() - run.began_s, 1e-9)
+        shown = "  ".join(f"{name} {value:.3f}" for name, value in run.values.items())
+        self._bars.update(run.task, completed=step, rate=f"{rate:.0f} steps/s", values=shown)
 
-    def finish(self, title: str, outcome: str) -> None:
-        """A run has ended; `outcome` is its last line."""
+    def finish(self, key: str, title: str, outcome: str) -> None:
+        """The run has ended; `outcome` is its last line. It may have been done before it could start here."""
         self.finished += 1
-        if title in self._tasks:
-            self._bars.remove_task(self._tasks.pop(title))
+        if key in self._running:
+            self._bars.remove_task(self._running.pop(key).task)
         self._bars.update(self._all, completed=self.finished)
         self.console.print(f"[{self.finished}/{self.total}] {title}: {outcome}", markup=False, highlight=False)
+
+
+@dataclass
+class _Running:
+    task: TaskID
+    began_s: float
+    first_step: int
+    values: dict[str, float] = field(default_factory=dict)

@@ -36,18 +36,22 @@ SOURCE_ACCURACY, TARGET_ACCURACY = "source_accuracy", "target_accuracy"  # on th
 INFORMATION_MAXIMISATION = "information_maximisation"  # on target training images, labels unseen
 
 # Single numbers of a finished run, also MLflow metrics.
-SELECTED_STEP, SELECTED_SOURCE_ACCURACY, SELECTED_TARGET_ACCURACY = (
-    "selected_step",
-    "selected_source_accuracy",
-    "selected_target_accuracy",
-)
+SELECTED = "selected_"  # every value of the selected evaluation, under this prefix
+SELECTED_STEP = f"{SELECTED}step"
+SELECTED_SOURCE_ACCURACY, SELECTED_TARGET_ACCURACY = f"{SELECTED}{SOURCE_ACCURACY}", f"{SELECTED}{TARGET_ACCURACY}"
 PROXY_A_DISTANCE = "proxy_a_distance"
 TRAIN_TIME_S, STEPS_PER_S = "train_time_s", "steps_per_s"
 
 # Tags of an MLflow run.
 KIND = "kind"  # "run", "study", "trial" or "report"
 PATH = "path"  # of a study or trial: the titles of the runs above it and its own, joined by "/"
-HASH, SELECTION, PAIR_TITLE, PROTOCOL, DATA_FINGERPRINT = "hash", "selection", "pair_title", "protocol", "data_fingerprint"
+HASH, SELECTION, PAIR_TITLE, PROTOCOL, DATA_FINGERPRINT = (
+    "hash",
+    "selection",
+    "pair_title",
+    "protocol",
+    "data_fingerprint",
+)
 COMMIT, DIRTY, COMMAND, HARDWARE, VERSIONS = "git_commit", "git_dirty", "command", "hardware", "versions"
 
 # How a checkpoint can be chosen. Only `target_oracle` looks at target labels, and says so.

@@ -112,7 +112,9 @@ class Recording:
         path = self.folder / POINTS
         lines = path.read_text().splitlines(keepends=True) if path.exists() else []
         if len(lines) < count:
-            raise BadInput(f"{path} has {len(lines)} points, its checkpoint counts {count}; delete the folder to start anew")
+            raise BadInput(
+                f"{path} has {len(lines)} points, its checkpoint counts {count}; delete the folder to start anew"
+            )
         write_atomically(path, "".join(lines[:count]).encode())
         return count
 
@@ -138,9 +140,7 @@ class Recording:
         self._flush()
         temporary = self.folder / f".{CHECKPOINT}"
         with temporary.open("wb") as file:
-            torch.save(
-                state | {"version": CHECKPOINT_VERSION, "hash": self.folder.name, "points": self._points}, file
-            )
+            torch.save(state | {"version": CHECKPOINT_VERSION, "hash": self.folder.name, "points": self._points}, file)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self.folder / CHECKPOINT)

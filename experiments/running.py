@@ -77,7 +77,9 @@ def run(experiment: Experiment, report: Report = lambda event, step, values: Non
             trained = train(experiment, pair, log=log, save=save, state=recording.state)
         except NonFiniteLoss as error:
             saved = read_json(folder / record.STATUS)["points"]
-            kept = f"the last good checkpoint is {folder / record.CHECKPOINT}" if saved else "before the first checkpoint"
+            kept = (
+                f"the last good checkpoint is {folder / record.CHECKPOINT}" if saved else "before the first checkpoint"
+            )
             message = f"{error}; {kept}"
             recording.mark("FAILED", message)
             raise NonFiniteLoss(message) from None

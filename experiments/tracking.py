@@ -130,7 +130,12 @@ def _deliver_one(
             above = ensure_parent(client, experiment_id, tuple(parents[: depth + 1]), above)
         tags = description["tags"] | ({"mlflow.parentRunId": above} if above else {})
         delivery["run_id"] = _find_or_create(
-            client, experiment_id, {record.HASH: description["hash"]}, tags, description["title"], description["started_ms"]
+            client,
+            experiment_id,
+            {record.HASH: description["hash"]},
+            tags,
+            description["title"],
+            description["started_ms"],
         )
         params = [Param(name, value) for name, value in description["params"].items()]
         for chunk in _chunks(params, MOST_PARAMS):
@@ -174,7 +179,12 @@ def ensure_parent(client: "MlflowClient", experiment_id: str, path: tuple[str, .
 
 
 def _find_or_create(
-    client: "MlflowClient", experiment_id: str, identity: dict[str, str], tags: dict[str, str], name: str, start_ms: int | None
+    client: "MlflowClient",
+    experiment_id: str,
+    identity: dict[str, str],
+    tags: dict[str, str],
+    name: str,
+    start_ms: int | None,
 ) -> str:
     # A process that died after creating the run and before noting its id has left it behind: find it.
     [(tag, value)] = identity.items()

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -46,9 +45,7 @@ class Outcome:
         return 1 if self.failed or self.in_use or self.undelivered else 0
 
 
-def work_off(
-    experiments: Sequence[Experiment], experiment_name: str, *, workers: int, console: Console
-) -> Outcome:
+def work_off(experiments: Sequence[Experiment], experiment_name: str, *, workers: int, console: Console) -> Outcome:
     """Train every experiment that is not done yet and deliver all of them to one MLflow experiment.
 
     Args:
@@ -65,7 +62,7 @@ def work_off(
         for experiment in experiments:
             address(folder_of(experiment), destination)
             if is_done(experiment):
-                delivery.send(folder_of(experiment))
+                delivery.send(deliver, folder_of(experiment))
         if waiting:
             _train_all(waiting, workers, console, delivery, outcome)
     outcome.undelivered = delivery.trouble
@@ -76,22 +73,24 @@ def _train_all(
     waiting: list[Experiment], workers: int, console: Console, delivery: "Delivery", outcome: Outcome
 ) -> None:
     with RunProgress(console, len(waiting)) as progress:
+
         def show(event: Event) -> None:
+            key, title = event.experiment.hash, event.experiment.title
             match event.name:
                 case "started":
-                    progress.start(event.experiment.title, event.experiment.steps, event.step)
+                    progress.start(key, title, event.experiment.steps, event.step)
                 case "logged":
-                    progress.advance(event.experiment.title, event.step, event.values)
+                    progress.advance(key, event.step, event.values)
                 case "finished":
                     outcome.trained += 1
-                    progress.finish(event.experiment.title, describe(event.values))
+                    progress.finish(key, title, describe(event.values))
                 case "failed":
-                    outcome.failed.append(f"{event.experiment.title}: {event.message}")
-                    progress.finish(event.experiment.title, f"FAILED: {event.message}")
+                    outcome.failed.append(f"{title}: {event.message}")
+                    progress.finish(key, title, f"FAILED: {event.message}")
                 case "in use":
-                    outcome.in_use.append(event.experiment.title)
+                    outcome.in_use.append(title)
             if event.name != "logged":
-                delivery.send(folder_of(event.experiment))
+                delivery.send(deliver, folder_of(event.experiment))
 
         outcome.interrupted = run_workers(_train_listed, (waiting,), min(workers, len(waiting)), show)
         # What one worker found in use may have been trained by its neighbour.
@@ -138,7 +137,8 @@ def run_workers(
     events: Any = context.Queue()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     processes = [
-        context.Process(target=_enter_worker, args=(target, arguments, events, index), daemon=True) for index in range(count)
+        context.Process(target=_enter_worker, args=(target, arguments, events, index), daemon=True)
+        for index in range(count)
     ]
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     interrupted = False
@@ -160,7 +160,9 @@ def run_workers(
         signal.signal(signal.SIGTERM, previous)
     died = [process.exitcode for process in processes if process.exitcode not in (0, None)]
     if died and not interrupted:
-        raise RuntimeError(f"a worker process ended with exit code {died[0]}; finished runs are kept, the same command goes on")
+        raise RuntimeError(
+            f"a worker process ended with exit code {died[0]}; finished runs are kept, the same command goes on"
+        )
     return interrupted
 
 
@@ -224,11 +226,11 @@ def _train_listed(experiments: list[Experiment], events: Any, index: int) -> Non
 
 
 class Delivery:
-    """A thread that sends run folders to MLflow while the workers train; trouble stops the sending, never the training."""
+    """A thread that talks to MLflow while the workers train; trouble stops the sending, never the training."""
 
     def __init__(self) -> None:
         self.trouble = ""
-        self._folders: queue.Queue[Path | None] = queue.Queue()
+        self._jobs: queue.Queue[tuple[Any, ...] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._work, daemon=True)
 
     def __enter__(self) -> "Delivery":
@@ -236,12 +238,12 @@ class Delivery:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._folders.put(None)
+        self._jobs.put(None)
         self._thread.join()
 
-    def send(self, folder: Path) -> None:
-        """Have `folder` delivered soon."""
-        self._folders.put(folder)
+    def send(self, job: Callable[..., None], *arguments: Any) -> None:
+        """Have `job(client, *arguments)` called soon, after those sent before."""
+        self._jobs.put((job, *arguments))
 
     def _work(self) -> None:
         try:
@@ -249,9 +251,10 @@ class Delivery:
         except Unreachable as error:
             self.trouble = str(error)
             return
-        while (folder := self._folders.get()) is not None:
+        while (todo := self._jobs.get()) is not None:
+            job, *arguments = todo
             try:
-                deliver(client, folder)
+                job(client, *arguments)
                 self.trouble = ""
             except Unreachable as error:
                 self.trouble = str(error)

@@ -1,0 +1,1 @@
+"""Many runs: Optuna studies over alpha schedules."""

@@ -1,0 +1,151 @@
+"""Work off a sweep: worker processes ask the study for trials and train their runs; the parent shows and delivers."""
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import filelock
+from optuna.trial import TrialState
+from rich.console import Console
+
+from experiments import record
+from experiments.errors import BadInput, NonFiniteLoss, RunInUse
+from experiments.experiment import Experiment
+from experiments.progress import RunProgress
+from experiments.recording import folder_of
+from experiments.tracking import address, deliver
+from experiments.worker import Delivery, Event, Outcome, describe, run_workers
+from sweeps.catalogue import SWEEPS
+from sweeps.study import ask_for_trial, journal_of, open_study, requeue_stale
+from sweeps.sweep import Sweep
+from sweeps.tracking import destination_of, report_study
+
+WAIT_FOR_OTHERS_S = 1.0
+
+
+@dataclass(frozen=True)
+class TrialEvent:
+    """A trial has begun ("asked") or ended ("told"); a failed one has no value."""
+
+    name: str
+    number: int
+    schedule: str
+    experiments: Sequence[Experiment] = ()
+    value: float | None = None
+    hindsight: dict[str, float] = field(default_factory=dict)
+    message: str = ""
+
+
+def work_off_sweep(sweep: Sweep, *, workers: int, console: Console) -> Outcome:
+    """Run the sweep until it has all of its trials; what an earlier call finished counts.
+
+    Raises:
+        BadInput: another process works on this sweep.
+    """
+    outcome = Outcome()
+    lock = filelock.FileLock(f"{journal_of(sweep)}.held", timeout=0)  # ".lock" is Optuna's own
+    try:
+        journal_of(sweep).parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except filelock.Timeout:
+        raise BadInput(f"another process is working on sweep {sweep.name}") from None
+    except OSError as error:
+        raise BadInput(f"the results folder {journal_of(sweep).parent} cannot be written: {error.strerror}") from None
+    with lock, Delivery() as delivery:
+        study = open_study(sweep)
+        if stale := requeue_stale(study):
+            console.print(f"{stale} trials were left unfinished by a killed worker and are queued again")
+        finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.FAIL))
+        left = sweep.trials - len([t for t in finished if t.state == TrialState.COMPLETE])
+        if left > 0:
+            _work(sweep, min(workers, left), console, delivery, outcome)
+        else:
+            console.print(f"all {sweep.trials} trials of sweep {sweep.name} are already done")
+        delivery.send(report_study, sweep, study)
+    outcome.undelivered = delivery.trouble
+    return outcome
+
+
+def _work(sweep: Sweep, workers: int, console: Console, delivery: Delivery, outcome: Outcome) -> None:
+    with RunProgress(console, sweep.trials * sweep.seeds) as progress:
+        titles: dict[str, str] = {}
+
+        def show(event: Any) -> None:
+            if isinstance(event, TrialEvent):
+                if event.name == "asked":
+                    for experiment in event.experiments:
+                        titles[experiment.hash] = f"trial {event.number} seed {experiment.seed}"
+                        address(folder_of(experiment), destination_of(sweep, event.number))
+                else:
+                    outcome.trained += 1
+                    shown = f"{event.value:.4f}" if event.value is not None else f"FAILED: {event.message}"
+                    if event.value is None:
+                        outcome.failed.append(f"trial {event.number}: {event.message}")
+                    console.print(f"trial {event.number}: {event.schedule} -> {shown}", markup=False, highlight=False)
+                return
+            key = event.experiment.hash
+            match event.name:
+                case "started":
+                    progress.start(key, titles[key], event.experiment.steps, event.step)
+                case "logged":
+                    progress.advance(key, event.step, event.values)
+                case "finished":
+                    progress.finish(key, titles[key], describe(event.values))
+            if event.name != "logged":
+                delivery.send(deliver, folder_of(event.experiment))
+
+        outcome.interrupted = run_workers(work_on_study, (sweep.name,), workers, show)
+        if outcome.interrupted:
+            console.print("stopping: the same command goes on where the sweep stopped")
+
+
+def work_on_study(name: str, events: Any, index: int) -> None:
+    """One worker: ask, train the trial's runs, tell, until the sweep has all of its trials."""
+    sweep = SWEEPS[name]()
+    study = open_study(sweep, sampler_seed=index)
+    while (trial := ask_for_trial(study, sweep)) is not None:
+        schedule = sweep.suggest(trial)
+        shown = show_schedule(schedule)
+        experiments = sweep.experiments(schedule)
+        trial.set_user_attr("runs", [experiment.hash for experiment in experiments])
+        trial.set_user_attr("schedule", shown)
+        events.put(TrialEvent("asked", trial.number, shown, experiments))
+        try:
+            results = [_run_when_free(experiment, events) for experiment in experiments]
+        except NonFiniteLoss as error:
+            # A diverged run is a failed trial, never an accuracy of 0.
+            study.tell(trial, state=TrialState.FAIL)
+            events.put(TrialEvent("told", trial.number, shown, message=str(error)))
+            continue
+        for hindsight in (record.SELECTED_SOURCE_ACCURACY, record.SELECTED_TARGET_ACCURACY):
+            trial.set_user_attr(hindsight, statistics.mean(result["metrics"][hindsight] for result in results))
+        value = statistics.mean(result["metrics"][sweep.objective] for result in results)
+        study.tell(trial, value)
+        events.put(TrialEvent("told", trial.number, shown, value=value))
+
+
+def _run_when_free(experiment: Experiment, events: Any) -> dict[str, Any]:
+    from experiments.running import run
+
+    def report(name: str, step: int, values: dict[str, float]) -> None:
+        events.put(Event(name, experiment, step, values))
+
+    while True:
+        try:
+            result = run(experiment, report)
+        except RunInUse:
+            time.sleep(WAIT_FOR_OTHERS_S)
+        else:
+            events.put(Event("finished", experiment, experiment.steps, result["metrics"]))
+            return result
+
+
+def show_schedule(schedule: Any) -> str:
+    """A schedule on one line, numbers to four digits."""
+    fields = {name: value for name, value in asdict(schedule).items() if value is not None}
+    inner = ", ".join(
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in fields.items()
+    )
+    return f"{type(schedule).__name__}({inner})"
