@@ -11,6 +11,7 @@ from datasets.augment import Augment
 from datasets.batches import Batch, Batches, LabelledBatch, one_pass
 from datasets.errors import DatasetError
 from datasets.joined import JoinedBatch, JoinedBatches
+from datasets.own import add_domain
 from datasets.pairs import DomainPair, Evaluation, load_pair
 from datasets.prefetched import Prefetched
 from datasets.splits import Labelled, Unlabelled
@@ -28,6 +29,7 @@ __all__ = [
     "LabelledBatch",
     "Prefetched",
     "Unlabelled",
+    "add_domain",
     "load_pair",
     "one_pass",
 ]

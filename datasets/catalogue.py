@@ -2,10 +2,11 @@
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from datasets import amazon, digits, mnist, mnist_m, moons, office, own, signs, syn_digits, syn_numbers
+from datasets.digests import DIGESTS
 from datasets.domain import Domain
 from datasets.errors import DatasetError
 
@@ -157,7 +158,7 @@ def list_domains() -> list[Domain]:
     return domains
 
 
-DOMAINS = {domain.name: domain for domain in list_domains()}
+DOMAINS = {domain.name: replace(domain, digest=DIGESTS.get(domain.name)) for domain in list_domains()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,9 @@
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from datasets import Batches, DatasetError, Labelled, Unlabelled, one_pass
+from datasets import Augment, Batches, DatasetError, Labelled, Unlabelled, one_pass
 
 
 def numbered(count=10, name="numbered train"):
@@ -64,3 +66,54 @@ def test_bad_arguments():
         Batches(numbered(), 2, seed=0, mean=torch.zeros(1))
     with pytest.raises(DatasetError, match="seed of the saved position must be 1, got 0"):
         Batches(numbered(), 2, seed=1).load_state_dict(Batches(numbered(), 2, seed=0).state_dict())
+
+
+@given(st.integers(1, 12), st.integers(1, 30), st.integers(0, 3), st.integers(0, 60))
+def test_any_sizes_give_whole_passes_and_resume(count, batch_size, seed, steps):
+    batches = Batches(numbered(count), batch_size, seed=seed)
+    labels = torch.cat([next(batches).labels for _ in range(steps + 1)])
+    whole = len(labels) // count * count
+    for one in labels[:whole].view(-1, count):
+        assert sorted(one.tolist()) == list(range(count))
+    resumed = Batches(numbered(count), batch_size, seed=seed)
+    resumed.load_state_dict(batches.state_dict())
+    assert next(resumed).labels.tolist() == next(batches).labels.tolist()
+
+
+def test_the_order_never_changes():
+    """A run resumed with a later version of this code must see the same samples."""
+    assert next(Batches(numbered(10, "mnist train"), 10, seed=0)).labels.tolist() == [6, 7, 9, 0, 2, 3, 8, 5, 1, 4]
+
+
+def test_labels_travel_with_features():
+    split = Labelled(name="f", inputs=torch.arange(20.0).view(10, 2), labels=torch.arange(10))
+    batch = next(Batches(split, 4, seed=0, mean=torch.tensor([1.0, 2.0])))
+    torch.testing.assert_close(batch.inputs, split.inputs[batch.labels] - torch.tensor([1.0, 2.0]))
+
+
+def test_samples_that_stay_on_the_host_give_the_same_batches():
+    first, second = Batches(numbered(), 4, seed=0), Batches(numbered(), 4, seed=0, resident=False)
+    for _ in range(5):
+        assert torch.equal(next(first).inputs, next(second).inputs)
+
+
+def test_scale_is_that_of_division_by_255():
+    inputs = torch.arange(256, dtype=torch.uint8).view(256, 1, 1, 1)
+    split = Labelled(name="x", inputs=inputs, labels=torch.arange(256))
+    batch = next(one_pass(split, 256))
+    torch.testing.assert_close(batch.inputs.flatten(), torch.arange(256) / 255, rtol=0, atol=1e-7)
+    assert batch.inputs.max() <= 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("resident", [True, False])
+def test_the_device_changes_nothing(resident):
+    augment = Augment(shift=1, flip=True)
+    here = Batches(numbered(), 4, seed=0, augment=augment)
+    there = Batches(numbered(), 4, seed=0, augment=augment, device="cuda", resident=resident)
+    for _ in range(9):
+        first, second = next(here), next(there)
+        assert second.inputs.is_cuda
+        assert second.labels.is_cuda
+        assert first.labels.tolist() == second.labels.tolist()
+        torch.testing.assert_close(first.inputs, second.inputs.cpu(), rtol=0, atol=1e-6)
