@@ -1,5 +1,7 @@
 """DALN: the label predictor is its own critic, by the nuclear norm of its predictions."""
 
+from typing import cast
+
 import torch
 from torch import Tensor
 
@@ -39,5 +41,5 @@ def _average_norm(probabilities: Tensor, chosen: Tensor) -> Tensor:
     # Rows of zeros leave the singular values as they are, so no rows need be picked, which would wait for the device.
     rows = probabilities * chosen.unsqueeze(1)
     rows = rows.to(torch.promote_types(rows.dtype, torch.float32))  # half precision has no singular values
-    norm: Tensor = torch.linalg.matrix_norm(rows, ord="nuc")  # pyright: ignore
+    norm = cast(Tensor, torch.linalg.matrix_norm(rows, ord="nuc"))  # pyright: ignore
     return norm / chosen.sum().clamp(min=1.0)
