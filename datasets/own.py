@@ -120,7 +120,8 @@ def read_npz(path: Path) -> tuple[tuple[str, ...], Arrays]:
         if inputs.dtype == np.uint8 and inputs.ndim == 3:
             inputs = inputs[..., None]  # grey images without a channel
         elif inputs.dtype != np.uint8:
-            inputs = inputs.astype(np.float32)
+            with reading(path):
+                inputs = inputs.astype(np.float32)
         if not np.array_equal(labels, labels.astype(np.int64)):
             raise DatasetError(f"{path}: {split} labels must be whole numbers")
         arrays[f"{split}_inputs"], arrays[f"{split}_labels"] = inputs, labels.astype(np.int64)

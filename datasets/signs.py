@@ -93,7 +93,9 @@ def read_sign(path: Path, region: tuple[int, int, int, int] | None = None) -> ND
         image = image.convert("RGB")
         if region and not (0 <= region[0] < region[2] <= image.width and 0 <= region[1] < region[3] <= image.height):
             raise DatasetError(f"{path}: region {region} is not inside {image.width} × {image.height} pixels")
-        return np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BILINEAR, box=region))
+        # First cut, then resized: a box given to `resize` would mix in what surrounds it.
+        cut = image.crop(region) if region else image
+        return np.asarray(cut.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
 
 
 def divide(images: list[NDArray[np.uint8]], labels: list[int], test_share: float, name: str) -> Arrays:

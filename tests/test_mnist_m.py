@@ -1,0 +1,55 @@
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasets import DatasetError
+from datasets.catalogue import DOMAINS
+from datasets.digests import DIGESTS
+from datasets.mnist_m import PHOTOGRAPHS, build_mnist_m, read_photographs
+from datasets.preparation import prepare_domain
+from tests.test_mnist import write_mnist
+
+REAL = os.environ.get("GRL_DATA")
+
+
+def draw_photographs(root, count=200):
+    folder = root / PHOTOGRAPHS.path
+    folder.mkdir(parents=True)
+    for i in range(count):
+        Image.new("RGB", (30, 31), (i, 255 - i, 7)).save(folder / f"{i * 37}.jpg")
+    return folder
+
+
+def test_image_i_is_made_from_digit_i(tmp_path):
+    draw_photographs(write_mnist(tmp_path))
+    arrays = build_mnist_m(tmp_path)
+    assert arrays["train_inputs"].shape == (30, 28, 28, 3)
+    binarised = build_mnist_m(tmp_path, binarise=True)
+    np.testing.assert_array_equal(arrays["train_labels"], np.arange(30) % 10)
+    assert not np.array_equal(arrays["train_inputs"], binarised["train_inputs"])
+
+
+def test_photographs_come_in_the_order_of_their_numbers(tmp_path):
+    photographs = read_photographs(draw_photographs(tmp_path))
+    assert [int(photograph[0, 0, 0]) for photograph in photographs][:5] == pytest.approx([0, 1, 2, 3, 4], abs=2)
+
+
+def test_a_photograph_is_missing(tmp_path):
+    draw_photographs(write_mnist(tmp_path), 199)
+    with pytest.raises(DatasetError, match="images/train holds 199 photographs, expected 200"):
+        build_mnist_m(tmp_path)
+
+
+def test_a_photograph_is_damaged(tmp_path):
+    folder = draw_photographs(tmp_path)
+    (folder / "37.jpg").write_bytes(b"")
+    with pytest.raises(DatasetError, match=r"37\.jpg cannot be read"):
+        read_photographs(folder)
+
+
+@pytest.mark.skipif(not REAL, reason="GRL_DATA is not set")
+def test_the_published_bytes(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRL_PREPARED", str(tmp_path))
+    assert prepare_domain(DOMAINS["mnist_m"]).digest == DIGESTS["mnist_m"]
