@@ -12,6 +12,7 @@ from rich.table import Table
 
 from datasets.catalogue import DOMAINS, PAIRS, TABLES
 from datasets.domain import SPLITS, Domain
+from datasets.errors import DatasetError
 from datasets.folders import data_root
 from datasets.own import find_added, list_added
 from datasets.pairs import DomainPair
@@ -60,17 +61,19 @@ def state_of(domain: Domain) -> str:
 def print_domain(console: Console, domain: Domain, prepared: Prepared, sheet: Path) -> None:
     """Print the card, counts, class histogram, mean and deviation of a domain, and write its contact sheet.
 
-    The digest is computed anew from the file, so that a damaged one is noticed.
+    Raises:
+        DatasetError: the file is damaged; its digest is computed anew.
     """
     console.print(f"[bold]{domain.title}[/bold] ({domain.name})", highlight=False)
     for field, text in domain.card.items():
         console.print(f"{field}: {text}", highlight=False, soft_wrap=True)
-    digest = digest_of(prepared.arrays)
-    verdict = "intact" if digest == prepared.digest else f"DAMAGED, was {prepared.digest} when prepared"
-    published = {None: "no published digest", digest: "as published"}.get(
-        domain.digest, "differs from the published one"
-    )
-    console.print(f"SHA-256: {digest} ({verdict}, {published})", highlight=False, soft_wrap=True)
+    if (digest := digest_of(prepared.arrays)) != prepared.digest:
+        raise DatasetError(
+            f"{prepared.path} is damaged: its SHA-256 is {digest}, it was {prepared.digest} when prepared; "
+            "delete it and prepare it again"
+        )
+    published = {None: "no digest published", digest: "as published"}.get(domain.digest, "not the published contents")
+    console.print(f"SHA-256: {digest} ({published})", highlight=False, soft_wrap=True)
     for split in SPLITS:
         if f"{split}_inputs" not in prepared.arrays:
             console.print(f"{split}: none")
