@@ -131,7 +131,7 @@ class Experiment:
     @property
     def title(self) -> str:
         """A short name for progress lines and the MLflow list."""
-        return f"{self.pair} {self.method} seed {self.seed}"
+        return f"{self.method} {self.pair} seed {self.seed} [{self.network}]"
 
 
 def _plain(value: Any) -> Any:

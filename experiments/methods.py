@@ -1,19 +1,20 @@
 """The methods: what one training step minimises.
 
-A method is a function from networks and batches to `Losses`; the loop around it is the same for all. `source_only` has a branch
-of its own that never sees a target image: with BatchNorm, "DANN with alpha 0" would be a different run.
+A method is a function from networks and batches to `Losses`; the loop around it is the same for all. `source_only` has
+a branch of its own that never sees a target image: with BatchNorm, "DANN with alpha 0" would be a different run.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from datasets import Batch, LabelledBatch
 from experiments.networks import Networks
-from grl import domain_loss, gradient_reversal
+from grl.losses import AdversarialLoss, domain_adversarial_loss
 
 
 class Losses(NamedTuple):
@@ -33,17 +34,17 @@ class Method:
     reads: Literal["source", "source and target", "target labels"]
 
 
-def source_only(networks: Networks, source: Any) -> Losses:
+def source_only(networks: Networks, source: LabelledBatch) -> Losses:
     """Label loss on source images; the lower anchor of every table."""
     return Losses(cross_entropy(networks.predict(source.inputs), source.labels))
 
 
-def target_only(networks: Networks, target: Any) -> Losses:
-    """Label loss on labelled target images; the upper anchor ("train on target"), the one method that reads target labels."""
+def target_only(networks: Networks, target: LabelledBatch) -> Losses:
+    """Label loss on labelled target images ("train on target"): the upper anchor, and the one reader of target labels."""
     return Losses(cross_entropy(networks.predict(target.inputs), target.labels))
 
 
-def dann(networks: Networks, source: Any, target: Any, *, alpha: float, batch_norm: str) -> Losses:
+def dann(networks: Networks, source: LabelledBatch, target: Batch, *, alpha: float, batch_norm: str) -> Losses:
     """Domain-adversarial training, Ganin et al. (2016), equation 9 in its GRL form (equation 18).
 
     label_loss = mean cross entropy of the source labels; domain_loss = mean binary cross entropy of source (0) against
@@ -55,14 +56,20 @@ def dann(networks: Networks, source: Any, target: Any, *, alpha: float, batch_no
     else:
         halves = [networks.feature_extractor(half.inputs) for half in (source, target)]
         features = torch.cat(halves)
-    domain_logits = networks.domain_classifier(gradient_reversal(features, alpha))  # (2n,)
-    domain_labels = torch.zeros_like(domain_logits)
+    domain_labels = torch.zeros(len(features), device=features.device)
     domain_labels[count:] = 1
+    adversary = domain_adversarial_loss(networks.domain_classifier, features, domain_labels, alpha)
     return Losses(
         cross_entropy(networks.label_predictor(features[:count]), source.labels),
-        domain_loss(domain_logits, domain_labels),
-        ((domain_logits.detach() > 0) == domain_labels.bool()).float().mean(),
+        adversary.loss,
+        measure_domain_accuracy(adversary, domain_labels),
     )
+
+
+def measure_domain_accuracy(adversary: AdversarialLoss, domain_labels: Tensor) -> Tensor:
+    """Share of samples whose domain the adversary names rightly, 0-d; 0.5 is confusion."""
+    assert adversary.domain_logits is not None  # the losses used here all have a domain classifier
+    return ((adversary.domain_logits.detach() > 0) == domain_labels.bool()).float().mean()
 
 
 METHODS = {

@@ -1,7 +1,7 @@
 """The networks of the papers, each as feature extractor, label predictor and domain classifier.
 
-All heads return logits; `domain_logits` has shape (N,). Weights are PyTorch's defaults, drawn from a stream per part, so that
-the extractor starts from the same weights whatever the method.
+All heads return logits; `domain_logits` has shape (N,). Weights are PyTorch's defaults, drawn from a stream per part,
+so that the extractor starts from the same weights whatever the method.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,8 @@
 """The record of a run: what is written where, and under which names.
 
-A run writes to its own folder `results/runs/<hash>/` first and to MLflow from there, so that no tracking server, however slow
-or dead, can touch a training. This module holds the names only; it imports nothing heavy, because `results` reads it too.
+A run writes to its own folder `results/runs/<hash>/` first and to MLflow from there, so that no tracking server, however
+slow or dead, can touch a training. This module holds the names only; it imports nothing heavy, because `results` reads
+it too.
 
 ```
 results/runs/
@@ -53,6 +54,7 @@ HASH, SELECTION, PAIR_TITLE, PROTOCOL, DATA_FINGERPRINT = (
     "data_fingerprint",
 )
 COMMIT, DIRTY, COMMAND, HARDWARE, VERSIONS = "git_commit", "git_dirty", "command", "hardware", "versions"
+VERDICT, VERDICT_SENTENCE = "verdict", "verdict_sentence"  # the doctor's, before the first step
 
 # How a checkpoint can be chosen. Only `target_oracle` looks at target labels, and says so.
 SELECTIONS = ("last", SOURCE_ACCURACY, INFORMATION_MAXIMISATION, "target_oracle")

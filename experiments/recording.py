@@ -79,8 +79,8 @@ def claim(folder: Path) -> Iterator[None]:
 class Recording:
     """Curves and checkpoints of one claimed run.
 
-    Points wait in memory until a checkpoint makes them final: what the file holds beyond the last checkpoint is cut off on resume,
-    because the resumed run will say it again.
+    Points wait in memory until a checkpoint makes them final: what the file holds beyond the last checkpoint is cut off
+    on resume, because the resumed run will say it again.
     """
 
     def __init__(self, folder: Path, description: dict[str, Any]):
@@ -117,6 +117,11 @@ class Recording:
             )
         write_atomically(path, "".join(lines[:count]).encode())
         return count
+
+    def tag(self, tags: dict[str, str]) -> None:
+        """Add to the run's tags."""
+        description = read_json(self.folder / RUN)
+        write_json(self.folder / RUN, description | {"tags": description["tags"] | tags})
 
     def log(self, step: int, values: dict[str, float]) -> None:
         """Remember one point of the curves."""

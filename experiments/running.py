@@ -3,8 +3,8 @@
 import hashlib
 import io
 import time
-from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -20,15 +20,24 @@ from experiments.networks import Networks
 from experiments.recording import Recording, claim, folder_of, is_done, read_json, write_atomically
 from experiments.selection import select
 from experiments.training import train
+from grl.doctor import Verdict
 
-Report = Callable[[str, int, dict[str, float]], None]
+
+class Report(Protocol):
+    """Receives what happens in a run: "started", "diagnosed", "logged" or "saved"."""
+
+    def __call__(self, event: str, step: int, values: dict[str, float], message: str = "") -> None: ...
 
 
-def run(experiment: Experiment, report: Report = lambda event, step, values: None) -> dict[str, Any]:
+def ignore(event: str, step: int, values: dict[str, float], message: str = "") -> None:
+    """The report that nobody reads."""
+
+
+def run(experiment: Experiment, report: Report = ignore) -> dict[str, Any]:
     """Train `experiment` unless it is done, from its last checkpoint if there is one, and record the result.
 
     Args:
-        report: Receives ("started", step, {}), ("logged", step, values), ("saved", step, {}) as they happen.
+        report: Receives what happens, as it happens.
 
     Returns:
         The content of `result.json`.
@@ -69,12 +78,17 @@ def run(experiment: Experiment, report: Report = lambda event, step, values: Non
             recording.save(state | {"train_time_s": earlier_s + time.perf_counter() - started})
             report("saved", state["step"], {})
 
+        def diagnose(verdict: Verdict) -> None:
+            recording.tag({record.VERDICT: verdict.status, record.VERDICT_SENTENCE: verdict.sentence})
+            if not verdict.healthy:
+                report("diagnosed", 0, {}, verdict.sentence)
+
         first_step = recording.state["step"] if recording.state else 0
         earlier_s = recording.state["train_time_s"] if recording.state else 0.0
         report("started", first_step, {})
         started = time.perf_counter()
         try:
-            trained = train(experiment, pair, log=log, save=save, state=recording.state)
+            trained = train(experiment, pair, log=log, save=save, diagnose=diagnose, state=recording.state)
         except NonFiniteLoss as error:
             saved = read_json(folder / record.STATUS)["points"]
             kept = (
@@ -93,11 +107,16 @@ def run(experiment: Experiment, report: Report = lambda event, step, values: Non
         return _finish(recording, experiment, sample, trained.networks, train_time_s)
 
 
-def _save_files(folder: Any, networks: Networks, sample: dict[str, np.ndarray]) -> None:
+def _save_files(folder: Path, networks: Networks, sample: dict[str, np.ndarray]) -> None:
     weights, features = io.BytesIO(), io.BytesIO()
     torch.save(networks.state_dict(), weights)
     write_atomically(folder / record.MODEL, weights.getvalue())
-    np.savez(features, **(sample | {"features": project(sample["features"])}))
+    np.savez(
+        features,
+        features=project(sample["features"]),
+        labels=sample["labels"],
+        domain_labels=sample["domain_labels"],
+    )
     write_atomically(folder / record.FEATURES, features.getvalue())
 
 

@@ -1,4 +1,4 @@
-"""Which evaluation of a run is reported. The default looks at no label; `target_oracle` says in its name that it does."""
+"""Which evaluation of a run is reported. Only `target_oracle` looks at target labels, and says so in its name."""
 
 from collections.abc import Mapping
 

@@ -1,7 +1,8 @@
 """From a run's folder to MLflow: batched, repeatable, and never in the way of a training.
 
-`deliver` sends what MLflow has not received yet and remembers how far it came, so calling it after every checkpoint gives live curves, and
-calling it after an outage sends the rest. Sending the same points twice is harmless: MLflow drops exact repetitions.
+`deliver` sends what MLflow has not received yet and remembers how far it came, so calling it after every checkpoint
+gives live curves, and calling it after an outage sends the rest. Sending the same points twice is harmless: MLflow drops
+exact repetitions.
 """
 
 import json

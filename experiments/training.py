@@ -7,17 +7,18 @@ from typing import Any
 
 import torch
 
-from datasets import Batches
+from datasets import Batches, DomainPair
 from experiments.errors import NonFiniteLoss
-from experiments.evaluation import evaluate
+from experiments.evaluation import draw, evaluate
 from experiments.experiment import Experiment
 from experiments.methods import METHODS
 from experiments.networks import Networks, build_networks
 from experiments.randomness import derive_seed
 from experiments.record import ALPHA, DOMAIN_ACCURACY, DOMAIN_LOSS, LABEL_LOSS, LR
+from grl.doctor import Verdict, examine
 
 Log = Callable[[int, dict[str, float]], None]
-Save = Callable[[dict[str, Any]], None]
+EXAMINED_BATCH = 64  # inputs per domain that the doctor looks at
 
 
 @dataclass(frozen=True)
@@ -30,18 +31,20 @@ class Trained:
 
 def train(
     experiment: Experiment,
-    pair: Any,
+    pair: DomainPair,
     *,
     log: Log = lambda step, values: None,
-    save: Save = lambda state: None,
+    save: Callable[[dict[str, Any]], None] = lambda state: None,
+    diagnose: Callable[[Verdict], None] = lambda verdict: None,
     state: dict[str, Any] | None = None,
 ) -> Trained:
-    """Train `experiment` on `pair` (a `datasets.DomainPair`).
+    """Train `experiment` on `pair`.
 
     Args:
-        log: Receives (steps done, values): the means of the training curves every `log_every` steps, the evaluation every
-            `evaluate_every` steps and at the end.
+        log: Receives (steps done, values): the means of the training curves every `log_every` steps, the evaluation
+            every `evaluate_every` steps and at the end.
         save: Receives the whole state after each evaluation but the last.
+        diagnose: Receives the doctor's verdict on the untrained networks, if the method has an adversary.
         state: A state that `save` received, to go on from there; the end is then bit-identical to an uninterrupted run.
 
     Raises:
@@ -60,8 +63,8 @@ def train(
     )
     torch.manual_seed(derive_seed(experiment.seed, "dropout"))
 
-    # Data. Which domains a method reads is decided here: source_only never opens the target, and only target_only asks for its labels.
-    half = experiment.batch_size // 2
+    # Data. Which domains a method reads is decided here: source_only never opens the target, and only target_only
+    # asks for its labels.
     match method.reads:
         case "source":
             splits = {"source": pair.source}
@@ -71,13 +74,13 @@ def train(
             splits = {"target": pair.reveal_target_labels(reader="target_only")}
     # Mean subtraction: the mean of what is trained on, so that source_only owes nothing to the target here either.
     mean = torch.stack([split.mean() for split in splits.values()]).mean(0)
-    batches = {
+    half = experiment.batch_size // 2
+    batches: dict[str, Any] = {
         domain: Batches(split, half, seed=derive_seed(experiment.seed, f"order/{domain}"), mean=mean)
         for domain, split in splits.items()
     }
-    adversary = {"batch_norm": experiment.batch_norm} if method.adversarial else {}
 
-    # Where an interrupted run stopped.
+    # Where an interrupted run stopped, or a look at the adversary before the first step.
     start = 0
     if state is not None:
         start = state["step"]
@@ -86,24 +89,41 @@ def train(
         torch.set_rng_state(state["random"])
         for domain, stream in batches.items():
             stream.load_state_dict(state["batches"][domain])
+    elif experiment.alpha is not None:
+        source, target = (draw(split, EXAMINED_BATCH, mean).inputs for split in (pair.source, pair.target))
+        diagnose(
+            examine(
+                networks.feature_extractor,
+                networks.domain_classifier,
+                source,
+                target,
+                alpha=experiment.alpha(0.0, step=0),
+                schedule=experiment.alpha,
+                steps=experiment.steps,
+            )
+        )
 
-    names = [LABEL_LOSS] + ([DOMAIN_LOSS, DOMAIN_ACCURACY] if method.adversarial else [])
-    window = torch.zeros(len(names))  # sums since the last point, kept on the device
+    curves = [LABEL_LOSS, DOMAIN_LOSS, DOMAIN_ACCURACY] if method.adversarial else [LABEL_LOSS]
+    window = torch.zeros(len(curves))  # sums since the last point, kept on the device
     window_start = start
     for step in range(start, experiment.steps):
-        # Schedules: both see progress in [0, 1) before the update.
+        # Schedules: functions of progress alone, in [0, 1).
         progress = step / experiment.steps
-        lr = experiment.lr(progress, step=step)
+        scheduled = {LR: experiment.lr(progress, step=step)}
         for group in optimiser.param_groups:
-            group["lr"] = lr
+            group["lr"] = scheduled[LR]
         if experiment.alpha is not None:
-            adversary["alpha"] = alpha = experiment.alpha(progress, step=step)
+            scheduled[ALPHA] = experiment.alpha(progress, step=step)
 
         # One update.
-        losses = method.losses(networks, *(next(stream) for stream in batches.values()), **adversary)
-        loss = losses.label_loss
-        if losses.domain_loss is not None:
-            loss = loss + experiment.domain_weight * losses.domain_loss
+        drawn = [next(stream) for stream in batches.values()]
+        if experiment.domain_weight is None:
+            losses = method.losses(networks, *drawn)
+            loss = losses.label_loss
+        else:
+            losses = method.losses(networks, *drawn, alpha=scheduled[ALPHA], batch_norm=experiment.batch_norm)
+            assert losses.domain_loss is not None  # domain_weight is given for adversarial methods alone
+            loss = losses.label_loss + experiment.domain_weight * losses.domain_loss
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -112,15 +132,14 @@ def train(
         window += torch.stack([value.detach() for value in losses if value is not None])
         done = step + 1
         if done % experiment.log_every == 0 or done == experiment.steps:
-            means = dict(zip(names, (window / (done - window_start)).tolist(), strict=True))
+            means = dict(zip(curves, (window / (done - window_start)).tolist(), strict=True))
             window.zero_()
             window_start = done
-            values = means | {LR: lr} | ({ALPHA: alpha} if experiment.alpha is not None else {})
             for name, value in means.items():
                 if not math.isfinite(value):
-                    coefficient = f", alpha {values[ALPHA]:.4g}" if ALPHA in values else ""
-                    raise NonFiniteLoss(f"{name} is {value} at step {done}{coefficient}, pair {experiment.pair}")
-            log(done, values)
+                    at = ", ".join(f"{key} {number:.4g}" for key, number in scheduled.items())
+                    raise NonFiniteLoss(f"{name} is {value} at step {done}, {at}, pair {experiment.pair}")
+            log(done, means | scheduled)
 
         # Evaluation and checkpoint.
         if done % experiment.evaluate_every == 0 or done == experiment.steps:

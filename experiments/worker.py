@@ -1,7 +1,7 @@
 """Work off a list of experiments: worker processes train, the parent shows progress and delivers to MLflow.
 
-Workers only write to run folders; they never wait for a tracking server. Each takes the next experiment that nobody has claimed, so
-several `run` commands on one machine share a list without knowing of each other.
+Workers only write to run folders; they never wait for a tracking server. Each takes the next experiment that nobody has
+claimed, so several `run` commands on one machine share a list without knowing of each other.
 """
 
 import multiprocessing
@@ -81,6 +81,8 @@ def _train_all(
                     progress.start(key, title, event.experiment.steps, event.step)
                 case "logged":
                     progress.advance(key, event.step, event.values)
+                case "diagnosed":
+                    console.print(f"{title}: {event.message}", style="yellow", markup=False)
                 case "finished":
                     outcome.trained += 1
                     progress.finish(key, title, describe(event.values))
@@ -166,7 +168,7 @@ def run_workers(
     return interrupted
 
 
-def _drain(events: Any, processes: list[BaseProcess], show: Callable[[Any], None]) -> None:
+def _drain(events: Any, processes: Sequence[BaseProcess], show: Callable[[Any], None]) -> None:
     """Handle events while a process lives, then what is left."""
     while True:
         alive = any(process.is_alive() for process in processes)
@@ -210,11 +212,8 @@ def _train_listed(experiments: list[Experiment], events: Any, index: int) -> Non
         if is_done(experiment):
             continue
 
-        def report(name: str, step: int, values: dict[str, float], experiment: Experiment = experiment) -> None:
-            events.put(Event(name, experiment, step, values))
-
         try:
-            result = run(experiment, report)
+            result = run(experiment, reporter(experiment, events))
             events.put(Event("finished", experiment, experiment.steps, result["metrics"]))
         except RunInUse:
             events.put(Event("in use", experiment))
@@ -223,6 +222,15 @@ def _train_listed(experiments: list[Experiment], events: Any, index: int) -> Non
         except KeyboardInterrupt:
             events.put(Event("killed", experiment))
             raise
+
+
+def reporter(experiment: Experiment, events: Any) -> Callable[..., None]:
+    """A report for `run` that puts what happens into `events`."""
+
+    def report(event: str, step: int, values: dict[str, float], message: str = "") -> None:
+        events.put(Event(event, experiment, step, values, message))
+
+    return report
 
 
 class Delivery:

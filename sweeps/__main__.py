@@ -80,7 +80,7 @@ def show(name: str) -> int:
 
 def print_trials(sweep: Sweep, study: optuna.Study, most: int = 5) -> None:
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    best_first = sorted(trials, key=lambda trial: trial.value, reverse=True)
+    best_first = sorted(trials, key=lambda trial: trial.values[0], reverse=True)
     score = sweep.objective.removeprefix(record.SELECTED)
     table = Table(
         title=f"sweep {sweep.name}: best of {len(trials)} trials, mean of {sweep.seeds} seeds, selection: {score}"

@@ -22,8 +22,8 @@ def open_study(sweep: Sweep, sampler_seed: int = 0) -> optuna.Study:
     """Open the sweep's study, created at first use.
 
     Args:
-        sampler_seed: differs between workers, or they would all begin with the same random trials. A sweep with one worker repeats
-            itself exactly; with several, trials are told in the order in which they happen to end.
+        sampler_seed: differs between workers, or they would all begin with the same random trials. A sweep with one
+            worker repeats itself exactly; with several, trials are told in the order in which they happen to end.
     """
     path = journal_of(sweep)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,8 @@ def open_study(sweep: Sweep, sampler_seed: int = 0) -> optuna.Study:
 def requeue_stale(study: optuna.Study) -> int:
     """Fail the trials that a killed worker left running, and queue their parameters again.
 
-    A trial that stays RUNNING would repel the sampler from its parameters for ever. To be called only while no worker works on the study.
+    A trial that stays RUNNING would repel the sampler from its parameters for ever. To be called only while no worker
+    works on the study.
 
     Returns:
         How many there were.

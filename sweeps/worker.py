@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import filelock
@@ -16,7 +16,7 @@ from experiments.experiment import Experiment
 from experiments.progress import RunProgress
 from experiments.recording import folder_of
 from experiments.tracking import address, deliver
-from experiments.worker import Delivery, Event, Outcome, describe, run_workers
+from experiments.worker import Delivery, Event, Outcome, describe, reporter, run_workers
 from sweeps.catalogue import SWEEPS
 from sweeps.study import ask_for_trial, journal_of, open_study, requeue_stale
 from sweeps.sweep import Sweep
@@ -34,7 +34,6 @@ class TrialEvent:
     schedule: str
     experiments: Sequence[Experiment] = ()
     value: float | None = None
-    hindsight: dict[str, float] = field(default_factory=dict)
     message: str = ""
 
 
@@ -129,12 +128,9 @@ def work_on_study(name: str, events: Any, index: int) -> None:
 def _run_when_free(experiment: Experiment, events: Any) -> dict[str, Any]:
     from experiments.running import run
 
-    def report(name: str, step: int, values: dict[str, float]) -> None:
-        events.put(Event(name, experiment, step, values))
-
     while True:
         try:
-            result = run(experiment, report)
+            result = run(experiment, reporter(experiment, events))
         except RunInUse:
             time.sleep(WAIT_FOR_OTHERS_S)
         else:
