@@ -91,6 +91,14 @@ class GradientReversal(nn.Module):
             value = torch.full_like(self.alpha, require_at_least("alpha", value, 0.0, _HINT))
         super().__setattr__(name, value)
 
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        # A network turned to bfloat16 or complex64 keeps its alpha: a coefficient follows the device, not the dtype.
+        alpha = self.alpha
+        super()._apply(fn, recurse)
+        if not alpha.is_meta:
+            self.alpha = alpha.to(self.alpha.device)
+        return self
+
     def forward(self, x: T) -> T:
         """Return `x`; its gradient will be multiplied by -alpha."""
         return gradient_reversal(x, self.alpha, copy=self.copy)

@@ -92,6 +92,8 @@ def _keep(ctx: Any, factor: float | Tensor) -> None:
 
 def _multiply(grad: Tensor, ctx: Any) -> Tensor:
     if ctx.factor is not None:
+        if grad.is_complex() and torch.compiler.is_compiling():  # a float times a complex tensor is compiled in
+            return torch.view_as_complex(torch.view_as_real(grad.resolve_conj()) * ctx.factor)
         return grad * ctx.factor
     # A float32 factor per sample promotes a bfloat16 gradient: multiply in the wider dtype, return to the gradient's.
     return (grad * ctx.saved_tensors[0]).to(grad.dtype)
