@@ -4,9 +4,9 @@ import gzip
 import hashlib
 import shutil
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -25,6 +25,7 @@ def unpack(
     member: str,
     place: Path,
     *,
+    pattern: str = "*",
     check: Callable[[Path], None] = lambda unpacked: None,
     max_bytes: int = MAX_BYTES,
     max_files: int = MAX_FILES,
@@ -35,7 +36,8 @@ def unpack(
         archive: the file.
         kind: "file" (nothing to unpack), "gzip", "tar" (compressed or not) or "zip".
         member: folder or file inside a tar or zip, matched anywhere in the path of an entry.
-        place: what it becomes.
+        place: what it becomes. Only one caller may unpack to it at a time.
+        pattern: which files of a tar or zip are wanted, by their names.
         check: called with the unpacked file or folder; raises to refuse it.
         max_bytes: an archive that grows beyond this is refused.
         max_files: an archive with more entries is refused.
@@ -43,9 +45,10 @@ def unpack(
     Raises:
         DatasetError: a damaged archive, an entry that leads outside or is a link, or too much in it. Nothing is left.
     """
+    scratch = place.with_name(f".{place.name}.partial")
     with writing(place):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}-"))
+        shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
+        scratch.mkdir(parents=True)
     try:
         with reading(archive):
             unpacked = scratch / place.name
@@ -55,15 +58,17 @@ def unpack(
                 with gzip.open(archive) as stream:
                     copy_stream(stream, unpacked, max_bytes, archive)
             else:
-                unpack_entries(archive, kind, member, unpacked, max_bytes, max_files)
+                unpack_entries(archive, kind, member, pattern, unpacked, max_bytes, max_files)
             check(unpacked)
             unpacked.replace(place)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def unpack_entries(archive: Path, kind: str, member: str, unpacked: Path, max_bytes: int, max_files: int) -> None:
-    """Unpack the entries at or below `member`; refuse the whole archive for one entry that leads outside."""
+def unpack_entries(
+    archive: Path, kind: str, member: str, pattern: str, unpacked: Path, max_bytes: int, max_files: int
+) -> None:
+    """Unpack what is wanted at or below `member`; refuse the whole archive for one entry that leads outside."""
     wanted, count, left = PurePosixPath(member).parts, 0, max_bytes
     for name, plain, open_entry in tar_entries(archive) if kind == "tar" else zip_entries(archive):
         parts = PurePosixPath(name).parts
@@ -73,7 +78,7 @@ def unpack_entries(archive: Path, kind: str, member: str, unpacked: Path, max_by
         if count > max_files:
             raise DatasetError(f"{archive} holds more than {max_files} entries")
         below = next((i for i in range(len(parts)) if parts[i : i + len(wanted)] == wanted), None)
-        if below is None or name.endswith("/"):
+        if below is None or name.endswith("/") or not fnmatchcase(parts[-1], pattern):
             continue
         if not plain or (stream := open_entry()) is None:
             raise DatasetError(f"{archive} holds a link or device where a file belongs: {name!r}")

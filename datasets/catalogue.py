@@ -169,7 +169,8 @@ class PairEntry:
         source: name of a domain.
         target: name of a domain.
         protocol: in one line; empty for what the splits say (`pairs.protocol_of`).
-        msda: represent both by marginalised stacked denoising autoencoders fitted on their training inputs.
+        msda: represent both by marginalised stacked denoising autoencoders fitted on their training inputs. The first
+            use takes minutes and up to 2 GB of disk; `python -m datasets prepare <pair>` does it beforehand.
     """
 
     source: str

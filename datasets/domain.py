@@ -19,7 +19,7 @@ class Domain:
     """One kind of data with its labels.
 
     Attributes:
-        name: as in `load_domain("mnist")`.
+        name: as in `python -m datasets show mnist`.
         title: as printed, "MNIST".
         class_names: in the order of the labels.
         shape: of one sample: `(H, W, C)` of an image, `(D,)` of features.

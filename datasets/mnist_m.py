@@ -22,6 +22,7 @@ PHOTOGRAPHS = Original(
     ),
     kind="tar",
     member="BSDS500/data/images/train",
+    pattern="*.jpg",  # the archive also holds a Thumbs.db
     contents="d11b47a6ba844165ee2b83967b6ad02642713627e839c1d81ec319b256e4384e",
 )
 

@@ -21,6 +21,7 @@ class Original:
         checksum: "md5:…" or "sha256:…" of the file that comes from a URL; empty when none was published.
         kind: what comes from a URL: the file itself, or an archive of it.
         member: the part of an archive that becomes `path`, wherever in the archive it lies.
+        pattern: which files of the member are wanted, by their names.
         contents: SHA-256 over names and contents of an unpacked folder (`folder_digest`).
         manual: what a person must do when there is no URL.
     """
@@ -31,6 +32,7 @@ class Original:
     checksum: str = ""
     kind: Literal["file", "gzip", "tar", "zip"] = "file"
     member: str = ""
+    pattern: str = "*"
     contents: str = ""
     manual: str = ""
 
@@ -64,7 +66,14 @@ def fetch(original: Original, root: Path, report: Report | None = None) -> Path:
             return found
         file = downloads / original.urls[0].rpartition("/")[2]
         download(original.urls, file, original.checksum, report)
-        unpack(file, original.kind, original.member, place, check=lambda folder: check_contents(original, folder))
+        unpack(
+            file,
+            original.kind,
+            original.member,
+            place,
+            pattern=original.pattern,
+            check=lambda unpacked: check_contents(original, unpacked),
+        )
         file.unlink(missing_ok=True)
     return place
 

@@ -8,8 +8,8 @@ A file is written beside its final place, flushed, and moved there in one step: 
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ def digest_of(arrays: Mapping[str, NDArray[Any]]) -> str:
 
 
 def write_prepared(path: Path, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
-    """Write one file, whole or not at all.
+    """Write one file, whole or not at all. Only one process may write it at a time (`locks.claim`).
 
     Args:
         path: where it goes; folders above are made.
@@ -73,12 +73,11 @@ def write_prepared(path: Path, facts: Mapping[str, Any], arrays: Mapping[str, ND
         offset += array.nbytes
     header = json.dumps({"facts": dict(facts), "digest": digest, "arrays": table, "bytes": offset}).encode()
     header += b" " * (-(16 + len(header)) % ALIGNMENT)
-    scratch = None
+    scratch = path.with_name(f".{path.name}.partial")
     try:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-                scratch = Path(file.name)
+            with scratch.open("wb") as file:
                 file.write(MAGIC + len(header).to_bytes(8, "little") + header)
                 for name, array in arrays.items():
                     file.seek(16 + len(header) + table[name]["offset"])
@@ -86,10 +85,9 @@ def write_prepared(path: Path, facts: Mapping[str, Any], arrays: Mapping[str, ND
                 file.truncate(16 + len(header) + offset)
                 file.flush()
                 os.fsync(file.fileno())
-            scratch.chmod(0o644)
             scratch.replace(path)
     finally:
-        if scratch is not None:
+        with suppress(OSError):
             scratch.unlink(missing_ok=True)
     return digest
 

@@ -45,6 +45,20 @@ def test_takes_the_member_from_wherever_it_lies(tmp_path, kind, make):
     assert found == {"train/1.jpg": b"one", "train/sub/2.jpg": b"two"}
 
 
+def test_only_what_the_pattern_names(tmp_path):
+    archive = make_tar(tmp_path / "a", [("in/1.jpg", b"1"), ("in/Thumbs.db", b"2")])
+    unpack(archive, "tar", "in", tmp_path / "place", pattern="*.jpg")
+    assert os.listdir(tmp_path / "place") == ["1.jpg"]
+
+
+def test_what_a_killed_process_left_is_swept_away(tmp_path):
+    (tmp_path / ".place.partial" / "place").mkdir(parents=True)
+    (tmp_path / ".place.partial" / "place" / "half.jpg").write_bytes(b"half")
+    unpack(make_tar(tmp_path / "a", [("in/1.jpg", b"1")]), "tar", "in", tmp_path / "place")
+    assert sorted(os.listdir(tmp_path)) == ["a", "place"]
+    assert os.listdir(tmp_path / "place") == ["1.jpg"]
+
+
 def test_gzip(tmp_path):
     (tmp_path / "a.gz").write_bytes(gzip.compress(b"content"))
     unpack(tmp_path / "a.gz", "gzip", "", tmp_path / "raw" / "a")

@@ -1,4 +1,8 @@
+import io
 import os
+import tarfile
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +12,9 @@ from datasets import DatasetError
 from datasets.catalogue import DOMAINS
 from datasets.digests import DIGESTS
 from datasets.mnist_m import PHOTOGRAPHS, build_mnist_m, read_photographs
+from datasets.originals import fetch
 from datasets.preparation import prepare_domain
+from tests.local_server import LocalServer
 from tests.test_mnist import write_mnist
 
 REAL = os.environ.get("GRL_DATA")
@@ -53,3 +59,16 @@ def test_a_photograph_is_damaged(tmp_path):
 def test_the_published_bytes(tmp_path, monkeypatch):
     monkeypatch.setenv("GRL_PREPARED", str(tmp_path))
     assert prepare_domain(DOMAINS["mnist_m"]).digest == DIGESTS["mnist_m"]
+
+
+@pytest.mark.skipif(not REAL, reason="GRL_DATA is not set")
+def test_the_archive_of_photographs_from_a_server(tmp_path):
+    """The layout of Berkeley's archive, its stray Thumbs.db included, through download, unpacking and the digest."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        tar.add(Path(REAL) / PHOTOGRAPHS.path, arcname=PHOTOGRAPHS.path)
+        tar.addfile(tarfile.TarInfo(f"{PHOTOGRAPHS.path}/Thumbs.db"))
+    with LocalServer({"BSR_bsds500.tgz": stream.getvalue()}) as server:
+        urls = (server.url("truncated", "BSR_bsds500.tgz"), server.url("good", "BSR_bsds500.tgz"))
+        folder = fetch(replace(PHOTOGRAPHS, urls=urls), tmp_path)
+    assert len(read_photographs(folder)) == 200

@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -145,7 +146,9 @@ def test_fewer_samples_only_where_a_part_is_accepted():
     assert len(prepare_domain(replace(SMALL, build=build, partial=True)).arrays["train_labels"]) == 4
 
 
-def prepare_slowly(ready, counter):
+def prepare_slowly(folder, ready, counter):
+    os.environ["GRL_PREPARED"] = folder  # the server that forks may have started with another environment
+
     def build(root):
         with counter.get_lock():
             counter.value += 1
@@ -159,13 +162,37 @@ def prepare_slowly(ready, counter):
 def test_of_two_processes_one_works_and_the_other_waits():
     context = multiprocessing.get_context("forkserver")
     ready, counter = context.Barrier(2), context.Value("i", 0)
-    processes = [context.Process(target=prepare_slowly, args=(ready, counter)) for _ in range(2)]
+    processes = [
+        context.Process(target=prepare_slowly, args=(os.environ["GRL_PREPARED"], ready, counter)) for _ in range(2)
+    ]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0]
     assert counter.value == 1
+    assert files() == ["small.grl"]
+
+
+def prepare_until_killed(folder):
+    os.environ["GRL_PREPARED"] = folder
+
+    def build(root):
+        path = prepared_path(SMALL)
+        path.with_name(f".{path.name}.partial").write_bytes(b"half a file")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    prepare_domain(replace(SMALL, build=build))
+
+
+def test_a_killed_process_leaves_neither_a_lock_nor_a_domain():
+    context = multiprocessing.get_context("forkserver")
+    process = context.Process(target=prepare_until_killed, args=(os.environ["GRL_PREPARED"],))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert not prepared_path(SMALL).exists()
+    prepare_domain(SMALL)
     assert files() == ["small.grl"]
 
 
