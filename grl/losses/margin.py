@@ -51,8 +51,8 @@ def margin_disparity_loss(
         )
     agree = logits.gather(1, predicted).squeeze(1)
     # log(1 - p_y) by the other classes' logits, which keeps its gradient where p_y is 1 in floating point.
-    others = torch.zeros_like(logits, dtype=torch.bool).scatter(1, predicted, True)
-    disagree = logits.masked_fill(others, -torch.inf).logsumexp(1)
+    chosen = torch.zeros_like(logits, dtype=torch.bool).scatter(1, predicted, True)
+    disagree = logits.masked_fill(chosen, -torch.inf).logsumexp(1)
     domain_logits = disagree - agree
     # -log p_y = softplus(z) and -log(1 - p_y) = softplus(-z), with z the log odds of disagreeing.
     source = average_where(F.softplus(domain_logits), 1.0 - targets)
