@@ -12,7 +12,7 @@ from rich.console import Console
 
 from experiments import record
 from experiments.catalogue import EXPERIMENTS, TABLES
-from experiments.errors import BadInput, unknown
+from experiments.errors import BadInput, run_command, unknown
 from experiments.experiment import Experiment
 
 USAGE = """usage: python -m experiments COMMAND
@@ -184,10 +184,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except ValueError as error:  # BadInput, and the errors of grl and datasets: one line, no traceback
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(run_command(main, sys.argv[1:]))

@@ -1,6 +1,7 @@
 """Errors that a person caused and can mend: reported as one line, without a traceback."""
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 
@@ -14,6 +15,21 @@ class NonFiniteLoss(RuntimeError):
 
 class RunInUse(RuntimeError):
     """Another process is training this very run."""
+
+
+class WorkerDied(RuntimeError):
+    """A worker process ended without saying why; its own last words are on stderr."""
+
+
+def run_command(main: Callable[[list[str]], int], arguments: list[str]) -> int:
+    """The exit code of `main(arguments)`; what a person can mend becomes one line on stderr."""
+    try:
+        return main(arguments)
+    except (ValueError, WorkerDied) as error:  # BadInput, and the errors of grl and datasets
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 def unknown(what: str, name: str, allowed: Iterable[str]) -> BadInput:

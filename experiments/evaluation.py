@@ -103,9 +103,9 @@ def project(features: np.ndarray) -> np.ndarray:
 def proxy_a_distance(features: np.ndarray, domain_labels: np.ndarray) -> float:
     """How well a fresh linear probe tells the domains apart: 2 (1 - 2 err), 0 = confused, 2 = separable.
 
-    A domain loss of ln 2 can mean a confused adversary or a dead one; this number tells which. Half of the sample trains
-    logistic regressions with C in logspace(-5, 4, 10), the other half gives the smallest error, folded to at most 1/2
-    (Ganin et al. 2016, section 5.1.5, with logistic regression in place of the linear SVM).
+    A domain loss of ln 2 can mean a confused adversary or a dead one; this number tells which. Half of the sample
+    trains logistic regressions with C in logspace(-5, 4, 10), the other half gives the smallest error, folded to at
+    most 1/2 (Ganin et al. 2016, section 5.1.5, with logistic regression in place of the linear SVM).
 
     Args:
         features: (N, F).

@@ -134,8 +134,9 @@ class Experiment:
         return f"{self.method} {self.pair} seed {self.seed} [{self.network}]"
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, declared: object = None) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        fields = {f.name: _plain(getattr(value, f.name), f.type) for f in dataclasses.fields(value)}
         return fields if isinstance(value, Experiment) else {"class": type(value).__name__} | fields
-    return value
+    # 2 and 2.0 in a field of numbers are one experiment.
+    return float(value) if isinstance(value, int) and declared in (float, float | None) else value

@@ -40,7 +40,7 @@ def source_only(networks: Networks, source: LabelledBatch) -> Losses:
 
 
 def target_only(networks: Networks, target: LabelledBatch) -> Losses:
-    """Label loss on labelled target images ("train on target"): the upper anchor, and the one reader of target labels."""
+    """Label loss on labelled target images: the upper anchor ("train on target"), the one reader of target labels."""
     return Losses(cross_entropy(networks.predict(target.inputs), target.labels))
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from datasets import DomainPair
+from experiments.errors import BadInput
 from experiments.randomness import derive_seed
 
 
@@ -78,6 +80,13 @@ NETWORKS = {
         (3, 28, 28), _mnist_modern_extractor, _mnist_label_predictor, _mnist_domain_classifier
     ),
 }
+
+
+def check_shape(name: str, pair: DomainPair) -> None:
+    """Refuse a pair whose inputs the named networks cannot take."""
+    shape = (pair.shape[-1], *pair.shape[:-1])  # of a batch's sample: channels first
+    if shape != NETWORKS[name].input_shape:
+        raise BadInput(f"network {name} takes inputs of shape {NETWORKS[name].input_shape}, pair {pair.id} has {shape}")
 
 
 def build_networks(name: str, *, classes: int, seed: int) -> Networks:

@@ -1,8 +1,8 @@
 """The record of a run: what is written where, and under which names.
 
-A run writes to its own folder `results/runs/<hash>/` first and to MLflow from there, so that no tracking server, however
-slow or dead, can touch a training. This module holds the names only; it imports nothing heavy, because `results` reads
-it too.
+A run writes to its own folder `results/runs/<hash>/` first and to MLflow from there, so that no tracking server,
+however slow or dead, can touch a training. This module holds the names only; it imports nothing heavy, because
+`results` reads it too.
 
 ```
 results/runs/
@@ -12,7 +12,7 @@ results/runs/
     points.jsonl            the curves: one line per log call {"step", "time_ms", "values"}
     checkpoint.pt           everything needed to go on; gone once the run is done
     status.json             RUNNING, FINISHED, FAILED or KILLED, and how many points are final
-    result.json             the single numbers of a finished run, written last: its presence means "done"
+    result.json             the single numbers of a finished run; with the status FINISHED, written after it: "done"
     curves.parquet          the curves again: columns step, metric, value
     features.npz            a sample of test features: features, labels, domain_labels
     model.pt                final weights

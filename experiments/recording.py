@@ -24,7 +24,18 @@ def folder_of(experiment: Experiment) -> Path:
 
 
 def is_done(experiment: Experiment) -> bool:
-    return (folder_of(experiment) / RESULT).exists()
+    """Whether the run has a result and, written after it, the status FINISHED."""
+    folder = folder_of(experiment)
+    return (folder / RESULT).exists() and (read_json(folder / STATUS) or {}).get("status") == "FINISHED"
+
+
+@contextmanager
+def writing_to(root: Path) -> Iterator[None]:
+    """Turn a failure to write below `root` into one clear line."""
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(f"the results folder {root} cannot be written: {error.strerror}") from None
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -62,14 +73,13 @@ def claim(folder: Path) -> Iterator[None]:
         RunInUse: another process holds it.
         BadInput: the folder cannot be written.
     """
-    try:
+    with writing_to(folder.parent):
         folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / "lock", timeout=0)
-        lock.acquire()
-    except filelock.Timeout:
-        raise RunInUse(f"another process is training {folder.name}") from None
-    except OSError as error:
-        raise BadInput(f"the results folder {folder.parent} cannot be written: {error.strerror}") from None
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise RunInUse(f"another process is training {folder.name}") from None
     try:
         yield
     finally:
@@ -152,11 +162,16 @@ class Recording:
         self.mark("RUNNING")
 
     def finish(self, result: dict[str, Any]) -> None:
-        """Make the run done: from here on it is skipped."""
+        """Make the run done: from here on it is skipped. A crash on the way leaves the checkpoint to finish from."""
         self._flush()
         write_json(self.folder / RESULT, result)
         self.mark("FINISHED")
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
+
+    def fail(self, message: str) -> None:
+        """Mark the run as failed and keep the points that led there."""
+        self._flush()
+        self.mark("FAILED", message)
 
     def mark(self, status: str, message: str = "") -> None:
         """State of the run and number of final points, for whoever delivers it."""

@@ -89,22 +89,23 @@ def run(experiment: Experiment, report: Report = ignore) -> dict[str, Any]:
         started = time.perf_counter()
         try:
             trained = train(experiment, pair, log=log, save=save, diagnose=diagnose, state=recording.state)
+            train_time_s = earlier_s + time.perf_counter() - started
+            sample = sample_features(trained.networks, pair, trained.mean)
+            _save_files(folder, trained.networks, sample)
+            return _finish(recording, experiment, sample, trained.networks, train_time_s)
         except NonFiniteLoss as error:
-            saved = read_json(folder / record.STATUS)["points"]
-            kept = (
-                f"the last good checkpoint is {folder / record.CHECKPOINT}" if saved else "before the first checkpoint"
-            )
+            checkpoint = folder / record.CHECKPOINT
+            kept = f"the last good checkpoint is {checkpoint}" if checkpoint.exists() else "before the first checkpoint"
             message = f"{error}; {kept}"
-            recording.mark("FAILED", message)
+            recording.fail(message)
             raise NonFiniteLoss(message) from None
         except KeyboardInterrupt:
-            recording.mark("KILLED", "interrupted")
+            if not is_done(experiment):
+                recording.mark("KILLED", "interrupted")
             raise
-        train_time_s = earlier_s + time.perf_counter() - started
-
-        sample = sample_features(trained.networks, pair, trained.mean)
-        _save_files(folder, trained.networks, sample)
-        return _finish(recording, experiment, sample, trained.networks, train_time_s)
+        except Exception as error:
+            recording.mark("FAILED", f"{type(error).__name__}: {error}")
+            raise
 
 
 def _save_files(folder: Path, networks: Networks, sample: dict[str, np.ndarray]) -> None:

@@ -1,8 +1,8 @@
 """From a run's folder to MLflow: batched, repeatable, and never in the way of a training.
 
 `deliver` sends what MLflow has not received yet and remembers how far it came, so calling it after every checkpoint
-gives live curves, and calling it after an outage sends the rest. Sending the same points twice is harmless: MLflow drops
-exact repetitions.
+gives live curves, and calling it after an outage sends the rest. Sending the same points twice is harmless: MLflow
+drops exact repetitions.
 """
 
 import json
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import filelock
 
 from experiments import record
-from experiments.recording import read_json, read_points, write_json
+from experiments.recording import read_json, read_points, write_json, writing_to
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -107,7 +107,7 @@ def undelivered() -> list[Path]:
         status = read_json(path.parent / record.STATUS)
         for key, delivery in (read_json(path) or {}).items():
             if json.loads(key)[0] == record.tracking_uri() and status is not None:
-                if (delivery["status"], delivery["points"]) != (status["status"], status["points"]):
+                if delivery["status"] != status["status"] or delivery["points"] < status["points"]:
                     waiting.append(path.parent)
                     break
     return waiting
@@ -163,7 +163,8 @@ def _deliver_one(
         client.set_tag(run_id, "message", status["message"])
     if status["status"] != "RUNNING":
         client.set_terminated(run_id, status["status"], status["time_ms"])
-    delivery |= {"points": status["points"], "status": status["status"]}
+    # A resumed run counts its points from its checkpoint again; those sent before are not sent twice.
+    delivery |= {"points": max(delivery["points"], status["points"]), "status": status["status"]}
 
 
 def ensure_experiment(client: "MlflowClient", name: str) -> str:
@@ -206,8 +207,9 @@ class _deliveries:
         self.lock = filelock.FileLock(folder / "deliveries.lock")
 
     def __enter__(self) -> dict[str, Any]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.lock.acquire()
+        with writing_to(self.path.parent.parent):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.lock.acquire()
         self.before = read_json(self.path) or {}
         self.content = json.loads(json.dumps(self.before))
         return self.content

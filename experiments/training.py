@@ -12,7 +12,7 @@ from experiments.errors import NonFiniteLoss
 from experiments.evaluation import draw, evaluate
 from experiments.experiment import Experiment
 from experiments.methods import METHODS
-from experiments.networks import Networks, build_networks
+from experiments.networks import Networks, build_networks, check_shape
 from experiments.randomness import derive_seed
 from experiments.record import ALPHA, DOMAIN_ACCURACY, DOMAIN_LOSS, LABEL_LOSS, LR
 from grl.doctor import Verdict, examine
@@ -48,9 +48,11 @@ def train(
         state: A state that `save` received, to go on from there; the end is then bit-identical to an uninterrupted run.
 
     Raises:
+        BadInput: The network does not take the pair's inputs.
         NonFiniteLoss: A loss is infinite or NaN; noticed when the curves are logged.
     """
     method = METHODS[experiment.method]
+    check_shape(experiment.network, pair)
 
     # Networks and optimiser. One seed per run, one stream per purpose.
     networks = build_networks(experiment.network, classes=len(pair.class_names), seed=experiment.seed).train()

@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from experiments import record
-from experiments.errors import BadInput, NonFiniteLoss, RunInUse
+from experiments.errors import BadInput, NonFiniteLoss, RunInUse, WorkerDied
 from experiments.experiment import Experiment
 from experiments.progress import RunProgress
 from experiments.recording import folder_of, is_done
@@ -133,7 +133,7 @@ def run_workers(
 
     Raises:
         BadInput: a worker found an input it cannot use.
-        RuntimeError: a worker died.
+        WorkerDied: a worker ended otherwise.
     """
     context = multiprocessing.get_context("spawn")
     events: Any = context.Queue()
@@ -145,27 +145,42 @@ def run_workers(
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     interrupted = False
     try:
-        for process in processes:
-            process.start()
+        _start(processes)
         _drain(events, processes, show)
     except KeyboardInterrupt:
         interrupted = True
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        for process in processes:
-            if process.is_alive() and process.pid:
-                os.kill(process.pid, signal.SIGTERM)
-        for process in processes:
-            process.join(GRACE_S)
-        _drain(events, [], show)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    finally:
+    finally:  # what one worker cannot use ends the others, too
+        _stop(processes)
         signal.signal(signal.SIGTERM, previous)
+    _drain(events, [], show)
     died = [process.exitcode for process in processes if process.exitcode not in (0, None)]
     if died and not interrupted:
-        raise RuntimeError(
+        raise WorkerDied(
             f"a worker process ended with exit code {died[0]}; finished runs are kept, the same command goes on"
         )
     return interrupted
+
+
+def _start(processes: Sequence[BaseProcess]) -> None:
+    """Start workers that Ctrl-C does not reach: the parent alone takes it and tells them, once."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited
+    try:
+        for process in processes:
+            process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _stop(processes: Sequence[BaseProcess]) -> None:
+    """Have the workers that still live mark their runs as killed, and wait for them."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for process in processes:
+        if process.is_alive():
+            process.terminate()
+    for process in processes:
+        if process.pid is not None:
+            process.join(GRACE_S)
+    signal.signal(signal.SIGINT, before)
 
 
 def _drain(events: Any, processes: Sequence[BaseProcess], show: Callable[[Any], None]) -> None:
@@ -187,7 +202,7 @@ def _enter_worker(target: Callable[..., None], arguments: tuple[Any, ...], event
     import torch
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _interrupt_once)
     parent = os.getppid()
 
     def watch_parent() -> None:
@@ -205,39 +220,47 @@ def _enter_worker(target: Callable[..., None], arguments: tuple[Any, ...], event
         events.put(BadInput(str(error)))
 
 
-def _train_listed(experiments: list[Experiment], events: Any, index: int) -> None:
-    from experiments.running import run
+def _interrupt_once(number: int, frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would cut short what the first one has noted
+    raise KeyboardInterrupt
 
+
+def _train_listed(experiments: list[Experiment], events: Any, index: int) -> None:
     for experiment in experiments:
         if is_done(experiment):
             continue
-
         try:
-            result = run(experiment, reporter(experiment, events))
-            events.put(Event("finished", experiment, experiment.steps, result["metrics"]))
+            run_reported(experiment, events)
         except RunInUse:
             events.put(Event("in use", experiment))
-        except NonFiniteLoss as error:
-            events.put(Event("failed", experiment, message=str(error)))
-        except KeyboardInterrupt:
-            events.put(Event("killed", experiment))
-            raise
+        except NonFiniteLoss:
+            continue  # reported; the others still train
 
 
-def reporter(experiment: Experiment, events: Any) -> Callable[..., None]:
-    """A report for `run` that puts what happens into `events`."""
+def run_reported(experiment: Experiment, events: Any) -> dict[str, Any]:
+    """Run `experiment`, put what happens and how it ends into `events`, and return the result."""
+    from experiments.running import run
 
     def report(event: str, step: int, values: dict[str, float], message: str = "") -> None:
         events.put(Event(event, experiment, step, values, message))
 
-    return report
+    try:
+        result = run(experiment, report)
+    except NonFiniteLoss as error:
+        events.put(Event("failed", experiment, message=str(error)))
+        raise
+    except KeyboardInterrupt:
+        events.put(Event("killed", experiment))
+        raise
+    events.put(Event("finished", experiment, experiment.steps, result["metrics"]))
+    return result
 
 
 class Delivery:
     """A thread that talks to MLflow while the workers train; trouble stops the sending, never the training."""
 
     def __init__(self) -> None:
-        self.trouble = ""
+        self._troubles: dict[object, str] = {}  # of jobs whose last attempt failed
         self._jobs: queue.Queue[tuple[Any, ...] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._work, daemon=True)
 
@@ -249,6 +272,11 @@ class Delivery:
         self._jobs.put(None)
         self._thread.join()
 
+    @property
+    def trouble(self) -> str:
+        """What has not arrived, and why; empty when all has."""
+        return next(iter(self._troubles.values()), "")
+
     def send(self, job: Callable[..., None], *arguments: Any) -> None:
         """Have `job(client, *arguments)` called soon, after those sent before."""
         self._jobs.put((job, *arguments))
@@ -257,12 +285,13 @@ class Delivery:
         try:
             client = open_client()
         except Unreachable as error:
-            self.trouble = str(error)
+            self._troubles[None] = str(error)
             return
         while (todo := self._jobs.get()) is not None:
             job, *arguments = todo
             try:
                 job(client, *arguments)
-                self.trouble = ""
-            except Unreachable as error:
-                self.trouble = str(error)
+            except Exception as error:  # a thread has nobody to raise to
+                self._troubles[todo] = str(error)
+            else:
+                self._troubles.pop(todo, None)

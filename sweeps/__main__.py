@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import record
-from experiments.errors import BadInput, unknown
+from experiments.errors import BadInput, run_command, unknown
 from sweeps.catalogue import SWEEPS
 from sweeps.sweep import Sweep
 
@@ -129,10 +129,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except ValueError as error:  # BadInput, and the errors of grl and datasets: one line, no traceback
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(run_command(main, sys.argv[1:]))

@@ -9,6 +9,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+from experiments.randomness import derive_seed
 from experiments.record import runs_root
 from sweeps.sweep import Sweep
 
@@ -18,26 +19,27 @@ def journal_of(sweep: Sweep) -> Path:
     return runs_root() / f"sweep_{sweep.name}.journal"
 
 
-def open_study(sweep: Sweep, sampler_seed: int = 0) -> optuna.Study:
+def open_study(sweep: Sweep, worker: int = 0) -> optuna.Study:
     """Open the sweep's study, created at first use.
 
-    Args:
-        sampler_seed: differs between workers, or they would all begin with the same random trials. A sweep with one
-            worker repeats itself exactly; with several, trials are told in the order in which they happen to end.
+    The sampler's seed follows from the worker's number and the trials so far: two workers, or the same one in a later
+    call, would else begin with the same random trials. A sweep with one worker repeats itself exactly; with several,
+    trials are told in the order in which they happen to end.
     """
     path = journal_of(sweep)
     path.parent.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.TPESampler(seed=sampler_seed, multivariate=True, group=True, constant_liar=True)
-    return optuna.create_study(
+    study = optuna.create_study(
         study_name=sweep.name,
         storage=JournalStorage(JournalFileBackend(str(path))),
-        sampler=sampler,
         direction="maximize",
         load_if_exists=True,
     )
+    seed = derive_seed(worker, f"sampler after {len(study.get_trials(deepcopy=False))} trials") % 2**32
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+    return study
 
 
 def requeue_stale(study: optuna.Study) -> int:
@@ -52,8 +54,7 @@ def requeue_stale(study: optuna.Study) -> int:
     stale = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     for trial in stale:
         study.tell(trial.number, state=TrialState.FAIL)
-        if trial.params:
-            study.enqueue_trial(trial.params, user_attrs={"requeued_from": trial.number})
+        study.enqueue_trial(trial.params, user_attrs={"requeued_from": trial.number})
     return len(stale)
 
 
@@ -62,10 +63,13 @@ def requeued(study: optuna.Study) -> set[int]:
     return {t.user_attrs["requeued_from"] for t in study.get_trials(deepcopy=False) if "requeued_from" in t.user_attrs}
 
 
+def count_missing(study: optuna.Study, sweep: Sweep) -> int:
+    """Trials that the sweep has yet to begin; a failed one has been begun."""
+    begun = [t for t in study.get_trials(deepcopy=False) if t.state != TrialState.WAITING]
+    return max(0, sweep.trials - len(begun) + len(requeued(study)))
+
+
 def ask_for_trial(study: optuna.Study, sweep: Sweep) -> optuna.Trial | None:
     """The next trial, or None when the sweep has all of its trials."""
     with filelock.FileLock(f"{journal_of(sweep)}.ask.lock"):
-        begun = [t for t in study.get_trials(deepcopy=False) if t.state != TrialState.WAITING]
-        if len(begun) - len(requeued(study)) >= sweep.trials:
-            return None
-        return study.ask()
+        return study.ask() if count_missing(study, sweep) else None

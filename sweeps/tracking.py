@@ -12,7 +12,8 @@ from sweeps.sweep import Sweep
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.FAIL: "FAILED"}
+# Reported after the workers have ended: a trial that still runs was interrupted.
+STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.FAIL: "FAILED", TrialState.RUNNING: "KILLED"}
 
 
 def destination_of(sweep: Sweep, trial: int) -> Destination:
@@ -20,8 +21,8 @@ def destination_of(sweep: Sweep, trial: int) -> Destination:
     return Destination(f"sweep_{sweep.name}", (sweep.name, f"trial {trial}"))
 
 
-def report_study(client: "MlflowClient", sweep: Sweep, study: optuna.Study) -> None:
-    """Write every trial's parameters and value, and the best, to the runs that stand for them."""
+def report_study(client: "MlflowClient", sweep: Sweep, study: optuna.Study, status: str) -> None:
+    """Write every trial's parameters and value, the best, and the study's status to the runs that stand for them."""
     try:
         experiment_id = ensure_experiment(client, f"sweep_{sweep.name}")
         above = ensure_parent(client, experiment_id, (sweep.name,), None)
@@ -41,7 +42,7 @@ def report_study(client: "MlflowClient", sweep: Sweep, study: optuna.Study) -> N
         if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
             client.set_tag(above, "best", f"trial {study.best_trial.number}: {study.best_trial.user_attrs['schedule']}")
             client.log_metric(above, "objective", study.best_value)
-        client.set_terminated(above, "FINISHED")
+        client.set_terminated(above, status)
     except Exception as error:
         raise Unreachable(f"MLflow store {record.tracking_uri()} did not take the study: {error}") from error
 

@@ -14,11 +14,11 @@ from experiments import record
 from experiments.errors import BadInput, NonFiniteLoss, RunInUse
 from experiments.experiment import Experiment
 from experiments.progress import RunProgress
-from experiments.recording import folder_of
+from experiments.recording import folder_of, writing_to
 from experiments.tracking import address, deliver
-from experiments.worker import Delivery, Event, Outcome, describe, reporter, run_workers
+from experiments.worker import Delivery, Outcome, describe, run_reported, run_workers
 from sweeps.catalogue import SWEEPS
-from sweeps.study import ask_for_trial, journal_of, open_study, requeue_stale
+from sweeps.study import ask_for_trial, count_missing, journal_of, open_study, requeue_stale
 from sweeps.sweep import Sweep
 from sweeps.tracking import destination_of, report_study
 
@@ -45,24 +45,21 @@ def work_off_sweep(sweep: Sweep, *, workers: int, console: Console) -> Outcome:
     """
     outcome = Outcome()
     lock = filelock.FileLock(f"{journal_of(sweep)}.held", timeout=0)  # ".lock" is Optuna's own
-    try:
+    with writing_to(journal_of(sweep).parent):
         journal_of(sweep).parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except filelock.Timeout:
-        raise BadInput(f"another process is working on sweep {sweep.name}") from None
-    except OSError as error:
-        raise BadInput(f"the results folder {journal_of(sweep).parent} cannot be written: {error.strerror}") from None
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise BadInput(f"another process is working on sweep {sweep.name}") from None
     with lock, Delivery() as delivery:
         study = open_study(sweep)
         if stale := requeue_stale(study):
             console.print(f"{stale} trials were left unfinished by a killed worker and are queued again")
-        finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.FAIL))
-        left = sweep.trials - len([t for t in finished if t.state == TrialState.COMPLETE])
-        if left > 0:
-            _work(sweep, min(workers, left), console, delivery, outcome)
+        if missing := count_missing(study, sweep):
+            _work(sweep, min(workers, missing), console, delivery, outcome)
         else:
             console.print(f"all {sweep.trials} trials of sweep {sweep.name} are already done")
-        delivery.send(report_study, sweep, study)
+        delivery.send(report_study, sweep, study, "KILLED" if outcome.interrupted else "FINISHED")
     outcome.undelivered = delivery.trouble
     return outcome
 
@@ -92,6 +89,8 @@ def _work(sweep: Sweep, workers: int, console: Console, delivery: Delivery, outc
                     progress.advance(key, event.step, event.values)
                 case "finished":
                     progress.finish(key, titles[key], describe(event.values))
+                case "failed":
+                    progress.finish(key, titles[key], f"FAILED: {event.message}")
             if event.name != "logged":
                 delivery.send(deliver, folder_of(event.experiment))
 
@@ -103,7 +102,7 @@ def _work(sweep: Sweep, workers: int, console: Console, delivery: Delivery, outc
 def work_on_study(name: str, events: Any, index: int) -> None:
     """One worker: ask, train the trial's runs, tell, until the sweep has all of its trials."""
     sweep = SWEEPS[name]()
-    study = open_study(sweep, sampler_seed=index)
+    study = open_study(sweep, worker=index)
     while (trial := ask_for_trial(study, sweep)) is not None:
         schedule = sweep.suggest(trial)
         shown = show_schedule(schedule)
@@ -126,16 +125,11 @@ def work_on_study(name: str, events: Any, index: int) -> None:
 
 
 def _run_when_free(experiment: Experiment, events: Any) -> dict[str, Any]:
-    from experiments.running import run
-
     while True:
         try:
-            result = run(experiment, reporter(experiment, events))
+            return run_reported(experiment, events)
         except RunInUse:
             time.sleep(WAIT_FOR_OTHERS_S)
-        else:
-            events.put(Event("finished", experiment, experiment.steps, result["metrics"]))
-            return result
 
 
 def show_schedule(schedule: Any) -> str:
