@@ -1,0 +1,55 @@
+"""Small runs and pairs for the tests of experiments and sweeps."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from datasets import DomainPair, Evaluation, Labelled, Unlabelled
+from experiments.experiment import Experiment
+from experiments.moons import moons
+
+
+@pytest.fixture(autouse=True)
+def places(tmp_path, monkeypatch):
+    """Everything that a run writes goes below `tmp_path`; returns the runs' root."""
+    monkeypatch.setenv("GRL_RUNS", str(tmp_path / "runs"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("GRL_PREPARED", str(tmp_path / "prepared"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("COLUMNS", "300")
+    return tmp_path / "runs"
+
+
+def small_moons(**changes) -> Experiment:
+    """Thirty steps of moons: points every 5 steps, a checkpoint every 10."""
+    small = dataclasses.replace(moons(), steps=30, evaluate_every=10, log_every=5)
+    if "method" in changes:
+        small = small.with_method(changes.pop("method"))
+    return dataclasses.replace(small, **changes)
+
+
+def image_pair(count: int = 48, seed: int = 0) -> DomainPair:
+    """Random images in three classes; the target's are darker."""
+    random = torch.Generator().manual_seed(seed)
+
+    def draw(name: str, most: int) -> Labelled:
+        inputs = torch.randint(0, most, (count, 28, 28, 3), dtype=torch.uint8, generator=random)
+        return Labelled(name=name, inputs=inputs, labels=torch.arange(count) % 3)
+
+    source, target = draw("source train", 256), draw("target train", 128)
+    return DomainPair(
+        id="images",
+        title="Images → Darker images",
+        source_name="Images",
+        target_name="Darker images",
+        class_names=("a", "b", "c"),
+        shape=(28, 28, 3),
+        protocol="inductive",
+        conversions=(),
+        fingerprint="0" * 64,
+        source=source,
+        target=Unlabelled(name=target.name, inputs=target.inputs),
+        evaluation=Evaluation(source_test=draw("source test", 256), target_test=draw("target test", 128)),
+        _open_target=lambda: target,
+    )
