@@ -68,4 +68,16 @@ def read_svmlight(path: Path, features: int | None = None) -> tuple[np.ndarray, 
     with reading(path):
         # The stubs know "auto" alone; True keeps the published numbering when feature 0 is absent.
         sparse, labels, *_ = load_svmlight_file(str(path), n_features=features, zero_based=True)  # pyright: ignore
-        return sparse.toarray().astype(np.float32), np.asarray(labels).astype(np.int64)
+        return sparse.toarray().astype(np.float32), whole_numbers(np.asarray(labels))
+
+
+def whole_numbers(labels: np.ndarray) -> np.ndarray:
+    """Turn labels into int64 where that loses nothing.
+
+    Raises:
+        ValueError: a label is not a whole number.
+    """
+    numbers = labels.astype(np.float64)
+    for label in numbers[~(np.isfinite(numbers) & (np.rint(numbers) == numbers))][:1]:
+        raise ValueError(f"labels must be whole numbers, got {label}")
+    return labels.astype(np.int64)

@@ -89,6 +89,8 @@ class Batches(Generic[B]):
             resident: keep all samples on the device; None does so up to `RESIDENT_BYTES`.
         """
         check_batch_size(batch_size)
+        if not len(split):
+            raise DatasetError(f"split {split.name!r} must have at least 1 sample, got 0")
         if augment is not None:
             augment.check(tuple(split.inputs.shape[1:]))
         if resident is None:

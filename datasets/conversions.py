@@ -61,6 +61,11 @@ def agree_on_shape(source: Domain, target: Domain) -> tuple[tuple[int, ...], Con
             f"shapes do not fit: {source.name} has {source.shape}, {target.name} has {target.shape}; "
             "two image domains can be converted, features must have one length"
         )
+    if len(source.shape) == 3 and source.shape[2] != target.shape[2] and 1 not in (source.shape[2], target.shape[2]):
+        raise DatasetError(
+            f"channels do not fit: {source.name} has {source.shape[2]}, {target.name} has {target.shape[2]}; "
+            "only grey images (1 channel) can be converted"
+        )
     shape = tuple(max(sizes) for sizes in zip(source.shape, target.shape, strict=True))
     return shape, Conversion(source.name, source.shape, shape), Conversion(target.name, target.shape, shape)
 

@@ -1,5 +1,6 @@
 """Fetch one file over HTTP: resumed where it broke off, mirrors in turn, its checksum compared before it counts."""
 
+import errno
 import hashlib
 import http.client
 import urllib.error
@@ -7,19 +8,25 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from datasets.errors import DatasetError, writing
+from datasets.errors import DatasetError
 
 Report = Callable[[str, int, int], None]
 CHUNK = 1 << 18
 MAX_BYTES = 8 << 30
+# Errors of the disk, which neither another attempt nor another place would mend.
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST}
 
 
 class BrokenOff(Exception):
     """The connection ended early; what arrived is kept and can be continued."""
 
 
+class Damaged(Exception):
+    """What arrived is not the file; nothing of it is kept."""
+
+
 class Refused(Exception):
-    """This place cannot give the file."""
+    """This place does not give the file."""
 
 
 def download(
@@ -47,22 +54,25 @@ def download(
         DatasetError: no place gave it; says for each place why. Or the disk refuses.
     """
     part, reasons, reason = path.with_name(path.name + ".part"), [], ""
-    path.parent.mkdir(parents=True, exist_ok=True)
     for url in urls:
         for _ in range(attempts):
+            resumed = part.exists()
             try:
                 transfer(url, part, report, timeout_s, max_bytes)
                 check_file(part, checksum)
             except BrokenOff as error:
                 reason = str(error)
-                continue
-            except Refused as error:
-                # What came from here, or before from elsewhere, is of no use to the next place.
+            except Damaged as error:
                 part.unlink(missing_ok=True)
                 reason = str(error)
+                if not resumed:
+                    break  # all of it came from here, so once more would not help
+            except Refused as error:
+                reason = str(error)
                 break
-            part.replace(path)
-            return
+            else:
+                part.replace(path)
+                return
         reasons.append(f"{url}: {reason}")
     raise DatasetError(f"{path.name} could not be downloaded: {'; '.join(reasons)}")
 
@@ -78,13 +88,13 @@ def transfer(url: str, part: Path, report: Report | None, timeout_s: float, max_
             if response.status != 206:
                 done = 0  # the server sends the whole file, whatever was asked
             total = done + int(response.headers.get("Content-Length") or 0)
+            part.parent.mkdir(parents=True, exist_ok=True)
             with part.open("ab" if done else "wb") as file:
                 while chunk := response.read(CHUNK):
                     done += len(chunk)
                     if max(done, total) > max_bytes:
-                        raise Refused(f"larger than {max_bytes} bytes")
-                    with writing(part):
-                        file.write(chunk)
+                        raise Damaged(f"larger than {max_bytes} bytes")
+                    file.write(chunk)
                     if report:
                         report(part.stem, done, total)
     except urllib.error.HTTPError as error:
@@ -96,6 +106,8 @@ def transfer(url: str, part: Path, report: Report | None, timeout_s: float, max_
     except urllib.error.URLError as error:
         raise BrokenOff(f"no connection ({error.reason})") from None
     except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, OSError) and error.errno in DISK:
+            raise DatasetError(f"{part} could not be written ({error.strerror})") from None
         raise BrokenOff(f"broke off after {done} bytes ({str(error) or type(error).__name__})") from None
     if done < total:
         raise BrokenOff(f"broke off after {done} of {total} bytes")
@@ -105,7 +117,7 @@ def check_file(path: Path, checksum: str) -> None:
     """Compare a file with its published checksum.
 
     Raises:
-        Refused: they differ; says both.
+        Damaged: they differ; says both.
     """
     if not checksum:
         return
@@ -113,4 +125,4 @@ def check_file(path: Path, checksum: str) -> None:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, kind).hexdigest()
     if found != expected:
-        raise Refused(f"{kind} is {found}, expected {expected}")
+        raise Damaged(f"{kind} is {found}, expected {expected}")

@@ -14,6 +14,8 @@ ENDINGS = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".webp"}
 
 def list_classes(folder: Path) -> tuple[str, ...]:
     """Name the classes of a folder: its folders, in the order of their names."""
+    if not folder.is_dir():
+        raise DatasetError(f"{folder} is not a folder")
     return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")))
 
 

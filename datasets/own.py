@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from datasets.amazon import read_svmlight
+from datasets.amazon import read_svmlight, whole_numbers
 from datasets.domain import Domain, check_arrays
 from datasets.errors import DatasetError, reading
 from datasets.folders import prepared_root
@@ -87,6 +87,8 @@ def read_own(place: Path, tests: Path | None, size: int) -> tuple[tuple[str, ...
             raise DatasetError(f"{inner} must hold at least two folders, one per class; it holds {len(class_names)}")
         arrays = read_classes(inner, class_names, size)
         if tests is not None:
+            if unknown := set(list_classes(tests)) - set(class_names):
+                raise DatasetError(f"{tests}: class {min(unknown)!r} does not occur in {inner}")
             arrays |= read_classes(tests, class_names, size, split="test")
         return class_names, arrays
     if place.suffix == ".npz":
@@ -116,15 +118,13 @@ def read_npz(path: Path) -> tuple[tuple[str, ...], Arrays]:
     for split in ("train", "test"):
         if f"{split}_inputs" not in found:
             continue
-        inputs, labels = found[f"{split}_inputs"], found.get(f"{split}_labels", np.zeros(0))
-        if inputs.dtype == np.uint8 and inputs.ndim == 3:
-            inputs = inputs[..., None]  # grey images without a channel
-        elif inputs.dtype != np.uint8:
-            with reading(path):
+        with reading(path):
+            inputs, labels = found[f"{split}_inputs"], found.get(f"{split}_labels", np.zeros(0))
+            if inputs.dtype != np.uint8:
                 inputs = inputs.astype(np.float32)
-        if not np.array_equal(labels, labels.astype(np.int64)):
-            raise DatasetError(f"{path}: {split} labels must be whole numbers")
-        arrays[f"{split}_inputs"], arrays[f"{split}_labels"] = inputs, labels.astype(np.int64)
+            elif inputs.ndim == 3:
+                inputs = inputs[..., None]  # grey images without a channel
+            arrays[f"{split}_inputs"], arrays[f"{split}_labels"] = inputs, whole_numbers(labels)
     inputs, labels = arrays["train_inputs"], arrays["train_labels"]
     if (inputs.dtype == np.uint8) != (inputs.ndim == 4) or inputs.ndim not in (2, 4):
         raise DatasetError(

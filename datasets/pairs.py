@@ -145,7 +145,7 @@ def agree_on_classes(name: str, source: Domain, target: Domain, wanted: Sequence
     Raises:
         DatasetError: the classes of the two differ, or a wanted one is not in both.
     """
-    shared = [cls for cls in source.class_names if cls in target.class_names]
+    shared = [one for one in source.class_names if one in target.class_names]
     if wanted is not None:
         if not wanted or len(set(wanted)) != len(wanted) or not set(wanted) <= set(shared):
             raise DatasetError(
@@ -190,7 +190,7 @@ class Side:
         inputs = self.inputs.get(split, self.prepared.arrays[f"{split}_inputs"])
         labels = self.prepared.arrays[f"{split}_labels"]
         if self.class_names != self.domain.class_names:
-            numbers = [self.domain.class_names.index(cls) for cls in self.class_names]
+            numbers = [self.domain.class_names.index(one) for one in self.class_names]
             renumber = np.full(len(self.domain.class_names), -1)
             renumber[numbers] = np.arange(len(numbers))
             labels = renumber[labels]

@@ -82,7 +82,7 @@ def print_domain(console: Console, domain: Domain, prepared: Prepared, sheet: Pa
         histogram = np.bincount(labels, minlength=len(domain.class_names))
         console.print(f"{split}: {len(labels):,} samples of {' × '.join(map(str, inputs.shape[1:]))} {inputs.dtype}")
         console.print(
-            "  " + ", ".join(f"{cls} {count:,}" for cls, count in zip(domain.class_names, histogram, strict=True)),
+            "  " + ", ".join(f"{name} {count:,}" for name, count in zip(domain.class_names, histogram, strict=True)),
             soft_wrap=True,
         )
         mean, deviation = mean_of(torch.from_numpy(inputs)), standard_deviation_of(torch.from_numpy(inputs))
@@ -119,15 +119,15 @@ def draw_sheet(inputs: NDArray[np.generic], labels: NDArray[np.int64], classes: 
     """
     if inputs.ndim == 2 and inputs.shape[1] == 2:
         return draw_points(np.asarray(inputs, np.float64), labels)
-    chosen = [np.flatnonzero(labels == cls)[:COLUMNS] for cls in range(classes)]
+    chosen = [np.flatnonzero(labels == label)[:COLUMNS] for label in range(classes)]
     if inputs.ndim == 2:
         rows = np.asarray(inputs[np.concatenate(chosen)], np.float64)[:, :512]
         scaled = (rows - rows.min()) / max(float(np.ptp(rows)), 1e-9)
         return Image.fromarray((np.sqrt(scaled) * 255).astype(np.uint8)).convert("RGB")
     height, width, channels = inputs.shape[1:]
     sheet = np.zeros((classes, COLUMNS, height, width, channels), np.uint8)
-    for cls, samples in enumerate(chosen):
-        sheet[cls, : len(samples)] = inputs[samples]
+    for row, samples in enumerate(chosen):
+        sheet[row, : len(samples)] = inputs[samples]
     picture = sheet.transpose(0, 2, 1, 3, 4).reshape(classes * height, COLUMNS * width, channels)
     image = Image.fromarray(picture[..., 0] if channels == 1 else picture[..., :3]).convert("RGB")
     scale = max(1, SIDE // height)

@@ -62,6 +62,8 @@ def test_two_splits_have_independent_orders_under_one_seed():
 def test_bad_arguments():
     with pytest.raises(DatasetError, match="batch_size must be at least 1, got 0"):
         Batches(numbered(), 0, seed=0)
+    with pytest.raises(DatasetError, match="split 'numbered train' must have at least 1 sample, got 0"):
+        Batches(numbered(0), 2, seed=0)
     with pytest.raises(DatasetError, match=r"mean must have shape \(3,\), got \(1,\)"):
         Batches(numbered(), 2, seed=0, mean=torch.zeros(1))
     with pytest.raises(DatasetError, match="seed of the saved position must be 1, got 0"):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -60,3 +62,10 @@ def test_larger_size_and_colour_win():
 def test_features_of_another_length(other):
     with pytest.raises(DatasetError, match="shapes do not fit: moons has \\(2,\\)"):
         agree_on_shape(find_domain("moons"), find_domain(other))
+
+
+def test_three_and_four_channels_do_not_fit():
+    three = find_domain("mnist_m")
+    four = replace(three, name="transparent", shape=(28, 28, 4))
+    with pytest.raises(DatasetError, match="channels do not fit: mnist_m has 3, transparent has 4; only grey"):
+        agree_on_shape(three, four)

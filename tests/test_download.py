@@ -1,4 +1,6 @@
 import hashlib
+import subprocess
+import sys
 
 import pytest
 
@@ -52,11 +54,23 @@ def test_server_without_ranges_starts_anew(server, tmp_path):
     assert (tmp_path / "file.bin").read_bytes() == BODY
 
 
-def test_part_of_another_file_is_thrown_away(server, tmp_path):
+def test_part_of_another_file_is_thrown_away_and_the_place_asked_again(server, tmp_path):
     (tmp_path / "file.bin.part").write_bytes(b"x" * 1000)
-    urls = [server.url("good", "file.bin"), server.url("good", "file.bin")]
-    download(urls, tmp_path / "file.bin", SHA)
+    download([server.url("good", "file.bin")], tmp_path / "file.bin", SHA)
     assert (tmp_path / "file.bin").read_bytes() == BODY
+    assert [asked for _, asked in server.requests] == ["bytes=1000-", None]
+
+
+def test_a_place_without_the_file_does_not_spoil_what_is_there(server, tmp_path):
+    (tmp_path / "file.bin.part").write_bytes(BODY[:1000])
+    download([server.url("missing", "file.bin"), server.url("good", "file.bin")], tmp_path / "file.bin", SHA)
+    assert server.requests[-1][1] == "bytes=1000-"
+
+
+def test_unwritable_folder(server, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DatasetError, match=r"file\.bin\.part could not be written"):
+        download([server.url("good", "file.bin")], tmp_path / "file" / "file.bin", SHA)
 
 
 def test_part_longer_than_the_file_is_thrown_away(server, tmp_path):
@@ -108,20 +122,17 @@ def test_refuses_what_is_too_large(server, tmp_path):
     assert leftovers(tmp_path) == []
 
 
-def test_full_disk_is_not_a_broken_connection(server, tmp_path, monkeypatch):
-    import datasets.download as module
-
-    class Full:
-        def __init__(self, path):
-            self.path = path
-
-        def __enter__(self):
-            return None
-
-        def __exit__(self, *arguments):
-            raise DatasetError(f"{self.path} could not be written (No space left on device)")
-
-    monkeypatch.setattr(module, "writing", Full)
-    with pytest.raises(DatasetError, match="No space left on device"):
-        download([server.url("good", "file.bin")], tmp_path / "file.bin", SHA)
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the limit on file sizes of Linux")
+def test_full_disk_is_not_a_broken_connection(server, tmp_path):
+    program = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from datasets.download import download\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
+        "download([sys.argv[1]] * 2, Path(sys.argv[2]))\n"
+    )
+    command = [sys.executable, "-c", program, server.url("good", "file.bin"), tmp_path / "file.bin"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "DatasetError" in done.stderr
+    assert "file.bin.part could not be written (File too large)" in done.stderr
     assert len(server.requests) == 1

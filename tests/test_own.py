@@ -118,7 +118,10 @@ def test_an_empty_class(tmp_path):
     [
         ({"x": np.zeros(3)}, "must hold inputs and labels, it holds x"),
         ({"inputs": np.zeros((3, 2)), "labels": np.zeros(2)}, "labels must be int64, one for each of 3 inputs"),
-        ({"inputs": np.zeros((2, 2)), "labels": [0.5, 1]}, "train labels must be whole numbers"),
+        ({"inputs": np.zeros((2, 2)), "labels": [0.5, 1]}, "labels must be whole numbers, got 0.5"),
+        ({"inputs": np.zeros((2, 2)), "labels": ["a", "b"]}, "cannot be read: could not convert"),
+        ({"inputs": np.zeros((2, 2)), "labels": [0, np.nan]}, "labels must be whole numbers, got nan"),
+        ({"inputs": np.zeros((2, 2)), "labels": [0, 1], "test_inputs": np.zeros((1, 2))}, "test: labels must be int64"),
         ({"inputs": np.zeros((2, 2)), "labels": [0, 2]}, "class '1' has no training sample"),
         ({"inputs": np.zeros((2, 2)), "labels": [0, -1]}, "labels must lie in 0 … 0, got -1"),
         ({"inputs": np.full((2, 2), np.nan), "labels": [0, 1]}, "inputs must be finite, sample 0 is not"),
@@ -144,6 +147,21 @@ def test_bad_svmlight(tmp_path):
     (tmp_path / "a.svmlight").write_text("1 0:2\nnonsense\n")
     with pytest.raises(DatasetError, match=r"a\.svmlight cannot be read"):
         add_domain("x", tmp_path / "a.svmlight")
+
+
+def test_svmlight_labels_must_be_whole(tmp_path):
+    (tmp_path / "a.svmlight").write_text("0.5 0:2\n1 0:1\n")
+    with pytest.raises(DatasetError, match=r"a\.svmlight cannot be read: labels must be whole numbers, got 0.5"):
+        add_domain("x", tmp_path / "a.svmlight")
+
+
+def test_a_class_that_only_the_test_folder_has(tmp_path):
+    draw_folder(tmp_path / "p" / "train")
+    draw_folder(tmp_path / "p" / "test", classes=("cat", "eel"))
+    with pytest.raises(DatasetError, match="test: class 'eel' does not occur in"):
+        add_domain("p", tmp_path / "p")
+    with pytest.raises(DatasetError, match="nowhere is not a folder"):
+        add_domain("p", tmp_path / "p" / "train", tmp_path / "nowhere")
 
 
 def test_neither_folder_nor_known_file(tmp_path):
