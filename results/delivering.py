@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from experiments import record
-from results.curves import draw_run
 from results.figures import to_png
+from results.run_curves import draw_run
+from results.words import title_method, title_pair
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 RUN_FIGURE = "figures/curves.png"
-# MLflow cuts a longer description in the middle of a line.
-_LONGEST_TEXT = 8000
+LONGEST_TEXT = 8000  # MLflow cuts a longer description in the middle of a line
 
 
 def deliver_report(client: "MlflowClient", experiment_id: str, files: Iterable[Path], text: str, command: str) -> str:
-    """Keep `files` and `text` in the experiment's one run of kind "report", made at the first call and overwritten ever after.
+    """Keep `files` and `text` in the experiment's one run of kind "report", made at the first call, then overwritten.
 
     Args:
+        client: the tracking store.
+        experiment_id: where the report belongs.
         files: tables and figures; the name of a file's folder becomes its folder among the artifacts.
         text: Markdown, shown in the MLflow UI as the description of the run.
         command: how the report was built.
@@ -31,13 +33,12 @@ def deliver_report(client: "MlflowClient", experiment_id: str, files: Iterable[P
         The id of the run.
     """
     found = client.search_runs([experiment_id], f"tags.{record.KIND} = 'report'", max_results=1)
-    if found:
-        run_id = found[0].info.run_id
-    else:
-        run_id = client.create_run(experiment_id, run_name="report", tags={record.KIND: "report"}).info.run_id
+    report = found[0] if found else client.create_run(experiment_id, run_name="report", tags={record.KIND: "report"})
+    run_id = report.info.run_id
     client.set_tag(run_id, record.COMMAND, command)
-    if len(text) <= _LONGEST_TEXT:
-        client.set_tag(run_id, "mlflow.note.content", text)
+    if len(text) > LONGEST_TEXT:
+        text = "Too long to be shown here: see `tables/` among the artifacts."
+    client.set_tag(run_id, "mlflow.note.content", text)
     for path in files:
         client.log_artifact(run_id, str(path), path.parent.name)
     client.set_terminated(run_id)
@@ -48,6 +49,7 @@ def deliver_run_figures(client: "MlflowClient", runs: pd.DataFrame, curves: pd.D
     """Give each run that has none a figure of its own curves.
 
     Args:
+        client: the tracking store.
         runs: one row a run, with the columns of `name_cells`.
         curves: columns run_id, step, metric, value.
 
@@ -61,9 +63,10 @@ def deliver_run_figures(client: "MlflowClient", runs: pd.DataFrame, curves: pd.D
         for run_id, of_run in curves.groupby("run_id"):
             if any(file.path == RUN_FIGURE for file in client.list_artifacts(str(run_id), folder)):
                 continue
-            run = runs.loc[run_id]
-            title = f"{run[f'tag.{record.PAIR_TITLE}']}, {run['method']} {run['variant']} {run['recipe']}".rstrip()
-            path.write_bytes(to_png(draw_run(of_run, f"{title}, seed {run['seed']}")))
+            run = runs.loc[[str(run_id)]].to_dict("records")[0]
+            pair = title_pair(run[f"tag.{record.PAIR_TITLE}"], run["recipe"])
+            title = f"{pair}, {title_method(run['method'], run['variant'])}, seed {run['seed']}"
+            path.write_bytes(to_png(draw_run(of_run, title), dpi=100))
             client.log_artifact(str(run_id), str(path), folder)
             made += 1
     return made

@@ -2,11 +2,12 @@
 
 import io
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 
 import matplotlib
 from matplotlib.figure import Figure
 
-from results.statistics import LOWER, UPPER
+from results.cells import LOWER, UPPER
 
 # Okabe and Ito's palette (2008); a method has the same colour in every figure.
 _METHOD_COLOURS = {LOWER: "#E69F00", "dann": "#0072B2", UPPER: "#009E73"}
@@ -16,10 +17,11 @@ DOMAIN_COLOURS = ("#0072B2", "#D55E00")  # source, target
 CLASS_COLOURS = (
     "#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255", "#AA4499", "#000000",
 )  # fmt: skip
+GREY = "#666666"
 LINE_STYLES = ("-", "--", ":", "-.")
 
-STYLE = {
-    "font.size": 10,
+_STYLE = {
+    "font.size": 11,
     "axes.titlesize": 11,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -29,7 +31,6 @@ STYLE = {
     "axes.axisbelow": True,
     "legend.frameon": False,
     "figure.facecolor": "white",
-    "savefig.dpi": 150,
 }
 
 
@@ -39,14 +40,14 @@ def colour_methods(methods: Iterable[str]) -> dict[str, str]:
     return _METHOD_COLOURS | {method: _MORE_COLOURS[i % len(_MORE_COLOURS)] for i, method in enumerate(others)}
 
 
-def styled() -> "matplotlib.RcParams":
+def styled() -> AbstractContextManager[None]:
     """The style, for a `with` block around drawing."""
-    return matplotlib.rc_context(STYLE)
+    return matplotlib.rc_context(_STYLE)  # pyright: ignore[reportArgumentType]  (its keys are strings)
 
 
-def to_png(figure: Figure) -> bytes:
+def to_png(figure: Figure, dpi: int = 150) -> bytes:
     """The figure as a PNG; equal drawings give equal bytes."""
     buffer = io.BytesIO()
     with styled():
-        figure.savefig(buffer, format="png", metadata={"Software": None})
+        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
