@@ -9,6 +9,8 @@ from torch import Tensor
 from datasets.errors import DatasetError
 from datasets.streams import integers_below, random_bits
 
+CACHED_PIXELS = 1 << 18  # numbers of so many pixels are 2 MB
+
 
 @dataclass(frozen=True, kw_only=True)
 class Augment:
@@ -65,10 +67,16 @@ class Augment:
             mirrored = integers_below(bits[:, 4], 2).astype(bool)
             columns[mirrored] = columns[mirrored, ::-1]
         rows, columns = (torch.from_numpy(places).to(inputs.device) for places in (rows, columns))
-        # One index into the list of all pixels: three times as fast as one index per axis.
-        pixels = ((index[:, None] * height + rows) * width)[:, :, None] + columns[:, None, :]
-        picked = inputs.flatten(0, 2).index_select(0, pixels.flatten())
-        return picked.view(*pixels.shape, inputs.shape[-1])
+        # One index into the list of all pixels is three times as fast as one per axis; in parts that stay in the cache
+        # of a processor it is twice as fast again.
+        every, channels = inputs.flatten(0, 2), inputs.shape[-1]
+        picked = inputs.new_empty((len(index), rows.shape[1], columns.shape[1], channels))
+        count = len(index) if inputs.is_cuda else max(1, CACHED_PIXELS // picked[0, ..., 0].numel())
+        for start in range(0, len(index), count):
+            part = slice(start, start + count)
+            pixels = ((index[part, None] * height + rows[part]) * width)[:, :, None] + columns[part, None, :]
+            torch.index_select(every, 0, pixels.flatten(), out=picked[part].view(-1, channels))
+        return picked
 
     def _places(self, crop_bits: np.ndarray, shift_bits: np.ndarray, size: int) -> np.ndarray:
         """Choose which rows (or columns) of each image are read, `(B, crop or size)`."""

@@ -59,6 +59,13 @@ def test_shift_moves_up_to_so_far_and_repeats_the_edge():
     assert len(places) == 9
 
 
+def test_large_images_picked_in_parts_are_the_same(monkeypatch):
+    augment = Augment(shift=2, crop=5, flip=True)
+    whole = batch_of(augment)
+    monkeypatch.setattr("datasets.augment.CACHED_PIXELS", 80)  # three images of 25 pixels
+    assert torch.equal(whole.inputs, batch_of(augment).inputs)
+
+
 def test_colour_stays_in_range_and_varies():
     split = pictures()
     batch = batch_of(Augment(colour=0.4), split)

@@ -23,6 +23,7 @@ from datasets import Augment, Batches, JoinedBatches, Labelled, Prefetched, Unla
 from datasets.prepared import open_prepared, write_prepared
 
 ROUNDS, BATCH = 5, 64
+SETTLE_S = 1.0  # workers go on making batches ahead; they must not do so in the next candidate's time
 MEAN = torch.tensor([0.4363, 0.4400, 0.3848])
 
 
@@ -82,6 +83,7 @@ def compare(title, candidates, count):
             for _ in range(count):
                 next(iterator)
             rates[name].append(count / (time.perf_counter() - start))
+            time.sleep(SETTLE_S)
     medians = {name: statistics.median(values) for name, values in rates.items()}
     first = next(iter(medians.values()))
     print(f"\n{title}: batches of {BATCH} per second, median of {ROUNDS} rounds of {count}")
