@@ -10,14 +10,13 @@ from experiments.experiment import Experiment
 from grl.schedules import InverseDecay
 
 
-@pytest.fixture(autouse=True)
-def places(tmp_path, monkeypatch):
-    """Everything that a run writes goes below `tmp_path`; returns the runs' root."""
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """The root of recorded runs: everything that a run or a sweep writes goes below `tmp_path`."""
     monkeypatch.setenv("GRL_RUNS", str(tmp_path / "runs"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("GRL_PREPARED", str(tmp_path / "prepared"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv("COLUMNS", "300")
     return tmp_path / "runs"
 
 

@@ -300,7 +300,7 @@ def test_frozen_trajectory(moons_pair):
 
 
 def test_reversal_confuses_the_domain_classifier_and_helps_the_target(moons_pair):
-    """Behaviour. Measured over three seeds: domain loss 0.69 with reversal, 0.15 at alpha 0, 0.11 with its sign lost."""
+    """Behaviour. Over three seeds the domain loss was 0.69 with reversal, 0.15 at alpha 0, 0.11 without a reversal."""
 
     def last_values(**changes) -> dict[str, float]:
         long = small_moons(lr=InverseDecay(lr=0.3), steps=1000, evaluate_every=1000, log_every=100)
