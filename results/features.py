@@ -85,7 +85,8 @@ def project(features: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], 
         plane = centred @ directions[:2].T
         # A direction has no sign of its own: let the largest coordinate be positive.
         planes[name] = plane * np.where(plane[np.abs(plane).argmax(axis=0), [0, 1]] < 0, -1, 1)
-        shares.append(float((scales[:2] ** 2).sum() / max((scales**2).sum(), 1e-300)))
+        variance = (scales**2).sum()
+        shares.append(float((scales[:2] ** 2).sum() / variance) if variance else 1.0)
     if min(shares) >= ENOUGH_VARIANCE:
         held = " and ".join(f"{share:.0%}" for share in shares)
         return planes, f"two principal components, a projection of its own for each run ({held} of the variance)"

@@ -20,8 +20,9 @@ TARGETS = {
 def recorded_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of an MLflow store with made-up runs; creating one takes seconds, so all tests share it.
 
-    Experiment toy: `TARGETS`, and beside them a failed run, a running one and an older repetition. Experiment broken: one
-    run whose files cannot be read. Experiment unfinished: one failed run. Experiment a/b: one run.
+    Experiment toy: `TARGETS`, and beside them a failed run, a running one and an older repetition. Experiment broken:
+    a run whose files cannot be read and one without curves. Experiment unfinished: one failed run. Experiment a/b: one
+    run.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside MLflow's own imports
