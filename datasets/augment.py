@@ -96,8 +96,6 @@ class Augment:
         Returns:
             The same tensor.
         """
-        if not self.colour:
-            return images
         # 24 random bits fit a float32 exactly.
         unit = torch.from_numpy((bits[:, 5:] >> np.uint64(40)).astype(np.float32) / (1 << 24))
         factors = (1 + self.colour * (2 * unit - 1)).to(images.device)

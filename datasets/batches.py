@@ -1,4 +1,4 @@
-"""Endless batches: the samples live on the device, a batch is an index and one fused normalise."""
+"""Endless batches: the samples live on the device, a batch is an index and a normalise in place."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -130,8 +130,11 @@ class Batches(Generic[B]):
         else:
             bits = self.augment.bits_for(self.seed, self.split.name, position, self.batch_size)
             samples = self.augment.pick(self._inputs, index, bits).to(self.device)
-            torch.mul(samples, 1 / 255, out=out)
-            self.augment.vary_colour(out, bits).add_(self._shift)
+            if self.augment.colour:
+                torch.mul(samples, 1 / 255, out=out)
+                self.augment.vary_colour(out, bits).add_(self._shift)
+            else:
+                normalise(samples, self._shift, out)
         return None if self._labels is None else self._labels.index_select(0, index).to(self.device)
 
     def _next_index(self) -> Tensor:
@@ -222,7 +225,7 @@ def shift_for(shape: tuple[int, ...], mean: Tensor | None, device: torch.device)
 
 
 def normalise(samples: Tensor, shift: Tensor, out: Tensor) -> Tensor:
-    """Write samples / 255 + shift for uint8 images, samples + shift for features, in one fused operation.
+    """Write samples / 255 + shift for uint8 images, samples + shift for features.
 
     Args:
         samples: uint8 `(B, H, W, C)` or float32 `(B, D)`.
@@ -232,7 +235,11 @@ def normalise(samples: Tensor, shift: Tensor, out: Tensor) -> Tensor:
     Returns:
         `out`.
     """
-    return torch.add(shift, samples, alpha=1 / 255 if samples.dtype == torch.uint8 else 1, out=out)
+    if samples.dtype != torch.uint8:
+        return torch.add(samples, shift, out=out)
+    # Widened first, then scaled and shifted in place by one operation: an operation on both types would allocate a
+    # widened copy of its own, which for large images takes longer than the arithmetic.
+    return torch.add(shift, out.copy_(samples), alpha=1 / 255, out=out)
 
 
 def network_view(samples: Tensor) -> Tensor:
