@@ -53,12 +53,14 @@ def open_client() -> "MlflowClient":
     # A server that is away must cost seconds, not the minutes of MLflow's default retries.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    # A line per finished run in the middle of the progress bars.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     uri = record.tracking_uri()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deprecations inside MLflow's own imports are not the user's business
             from mlflow import MlflowClient
-        for name in ("mlflow", "alembic"):
+        for name in ("mlflow", "alembic", "urllib3"):
             logging.getLogger(name).setLevel(logging.ERROR)
         if uri.startswith("sqlite:///"):
             Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)

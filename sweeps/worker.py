@@ -17,7 +17,6 @@ from experiments.progress import RunProgress
 from experiments.recording import folder_of, writing_to
 from experiments.tracking import address, deliver
 from experiments.worker import Delivery, Outcome, describe, run_reported, run_workers
-from sweeps.catalogue import SWEEPS
 from sweeps.study import ask_for_trial, count_missing, journal_of, open_study, requeue_stale
 from sweeps.sweep import Sweep
 from sweeps.tracking import destination_of, report_study
@@ -94,14 +93,13 @@ def _work(sweep: Sweep, workers: int, console: Console, delivery: Delivery, outc
             if event.name != "logged":
                 delivery.send(deliver, folder_of(event.experiment))
 
-        outcome.interrupted = run_workers(work_on_study, (sweep.name,), workers, show)
+        outcome.interrupted = run_workers(work_on_study, (sweep,), workers, show)
         if outcome.interrupted:
             console.print("stopping: the same command goes on where the sweep stopped")
 
 
-def work_on_study(name: str, events: Any, index: int) -> None:
+def work_on_study(sweep: Sweep, events: Any, index: int) -> None:
     """One worker: ask, train the trial's runs, tell, until the sweep has all of its trials."""
-    sweep = SWEEPS[name]()
     study = open_study(sweep, worker=index)
     while (trial := ask_for_trial(study, sweep)) is not None:
         schedule = sweep.suggest(trial)

@@ -1,12 +1,14 @@
 """Small runs and pairs for the tests of experiments and sweeps."""
 
 import dataclasses
+import shutil
 
 import pytest
 import torch
 
 from datasets import DomainPair, Evaluation, Labelled, Unlabelled
 from experiments.experiment import Experiment
+from experiments.tracking import open_client
 from grl.schedules import InverseDecay
 
 
@@ -18,6 +20,24 @@ def runs(tmp_path, monkeypatch):
     monkeypatch.setenv("GRL_PREPARED", str(tmp_path / "prepared"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     return tmp_path / "runs"
+
+
+@pytest.fixture(scope="session")
+def migrated_store(tmp_path_factory):
+    """An MLflow store without runs, to be copied: creating the tables takes seconds."""
+    path = tmp_path_factory.mktemp("migrated") / "mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
+        open_client()
+    return path
+
+
+@pytest.fixture
+def client(runs, migrated_store):
+    """A client of a store of its own, at its default place beside the runs."""
+    runs.mkdir()
+    shutil.copy(migrated_store, runs / "mlflow.db")
+    return open_client()
 
 
 def small_moons(**changes) -> Experiment:

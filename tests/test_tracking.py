@@ -1,0 +1,260 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from experiments import record
+from experiments.__main__ import main
+from experiments.errors import NonFiniteLoss, run_command
+from experiments.recording import folder_of, read_json, read_points, write_json
+from experiments.running import run
+from experiments.tracking import Destination, Unreachable, address, deliver, open_client, undelivered
+from experiments.worker import Delivery
+from grl.schedules import InverseDecay
+from tests.small_runs import small_moons
+
+TOY = Destination("toy")
+
+
+def send(client, experiment, destination=TOY):
+    address(folder_of(experiment), destination)
+    deliver(client, folder_of(experiment))
+
+
+def runs_in(client, name="toy"):
+    return client.search_runs([client.get_experiment_by_name(name).experiment_id])
+
+
+def curves_of(client, run_id) -> dict[str, list[tuple[int, float]]]:
+    names = client.get_run(run_id).data.metrics
+    return {name: [(m.step, m.value) for m in client.get_metric_history(run_id, name)] for name in names}
+
+
+def recorded_curves(experiment) -> dict[str, list[tuple[int, float]]]:
+    curves = {}
+    for point in read_points(folder_of(experiment)):
+        for name, value in point["values"].items():
+            curves.setdefault(name, []).append((point["step"], value))
+    for name, value in (read_json(folder_of(experiment) / record.RESULT) or {"metrics": {}})["metrics"].items():
+        curves[name] = [(0, value)]
+    return curves
+
+
+def stop_at(step_to_stop_at):
+    def report(event, step, values, message=""):
+        if (event, step) == ("saved", step_to_stop_at):
+            raise KeyboardInterrupt
+
+    return report
+
+
+def test_mlflow_has_everything_and_has_it_once(client):
+    experiment = small_moons()
+    run(experiment)
+    send(client, experiment)
+    deliver(client, folder_of(experiment))
+    (folder_of(experiment) / record.DELIVERIES).unlink()  # as if the process had died before it noted the delivery
+    send(client, experiment)
+    [found] = runs_in(client)
+    assert found.data.params == experiment.flat()
+    assert found.info.status == "FINISHED"
+    assert found.info.run_name == experiment.title
+    tags = read_json(folder_of(experiment) / record.RUN)["tags"]
+    assert tags.items() <= found.data.tags.items()
+    assert found.data.tags["weights_sha256"] == read_json(folder_of(experiment) / record.RESULT)["weights_sha256"]
+    assert curves_of(client, found.info.run_id) == recorded_curves(experiment)
+    assert {file.path for file in client.list_artifacts(found.info.run_id)} == {"curves.parquet", "features.npz"}
+    assert undelivered() == []
+
+
+def test_a_resumed_run_goes_on_in_its_curves(client):
+    experiment = small_moons()
+    with pytest.raises(KeyboardInterrupt):
+        run(experiment, stop_at(10))
+    send(client, experiment)
+    [found] = runs_in(client)
+    assert found.info.status == "KILLED"
+    assert found.data.tags["message"] == "interrupted"
+    run(experiment)
+    assert undelivered() == [folder_of(experiment)]
+    deliver(client, folder_of(experiment))
+    [found] = runs_in(client)
+    assert found.info.status == "FINISHED"
+    assert curves_of(client, found.info.run_id) == recorded_curves(experiment)
+
+
+def test_a_failed_run_is_failed_and_its_second_try_repeats_no_point(client):
+    experiment = small_moons(lr=InverseDecay(lr=1e30), log_every=1)
+    for _ in range(2):
+        with pytest.raises(NonFiniteLoss):
+            run(experiment)
+        send(client, experiment)
+    [found] = runs_in(client)
+    assert found.info.status == "FAILED"
+    assert "pair moons; before the first checkpoint" in found.data.tags["message"]
+    assert curves_of(client, found.info.run_id) == recorded_curves(experiment) != {}
+
+
+def test_one_run_in_two_experiments_and_below_parents(client):
+    experiment = small_moons()
+    run(experiment)
+    send(client, experiment)
+    send(client, experiment, Destination("toy_sweep", ("toy_sweep", "trial 3")))
+    assert len(runs_in(client)) == 1
+    by_kind = {found.data.tags["kind"]: found for found in runs_in(client, "toy_sweep")}
+    study, trial, leaf = by_kind["study"], by_kind["trial"], by_kind["run"]
+    assert "mlflow.parentRunId" not in study.data.tags
+    assert trial.data.tags["mlflow.parentRunId"] == study.info.run_id
+    assert leaf.data.tags["mlflow.parentRunId"] == trial.info.run_id
+    assert trial.data.tags["path"] == "toy_sweep/trial 3"
+    assert curves_of(client, leaf.info.run_id) == recorded_curves(experiment)
+
+
+def test_what_a_store_missed_is_known_per_store(client, monkeypatch):
+    experiment = small_moons()
+    run(experiment)
+    send(client, experiment)
+    assert undelivered() == []
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert undelivered() == []  # never meant for that store
+    address(folder_of(experiment), TOY)
+    assert undelivered() == [folder_of(experiment)]
+
+
+def test_a_store_that_breaks_off_gets_the_rest_later(client, monkeypatch):
+    experiment = small_moons()
+    run(experiment)
+    whole = type(client).log_batch
+
+    def break_off(self, run_id, metrics=(), **rest):
+        if metrics:
+            raise OSError("connection reset\nby peer")
+        whole(self, run_id, **rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(client), "log_batch", break_off)
+        with pytest.raises(Unreachable) as caught:
+            send(client, experiment)
+    assert str(caught.value) == (
+        f"MLflow store {record.tracking_uri()} did not take run {experiment.hash}: connection reset"
+    )
+    assert undelivered() == [folder_of(experiment)]
+    deliver(client, folder_of(experiment))
+    [found] = runs_in(client)
+    assert curves_of(client, found.info.run_id) == recorded_curves(experiment)
+
+
+def test_the_delivery_thread_reports_what_did_not_arrive_and_only_that(client):
+    failures = {"first": 1, "second": 2}
+
+    def job(client, name):
+        failures[name] -= 1
+        if failures[name] >= 0:
+            raise Unreachable(f"{name} is lost")
+
+    with Delivery() as delivery:
+        for name in ("first", "second", "first"):
+            delivery.send(job, name)
+    assert delivery.trouble == "second is lost"  # "first" has arrived since; its success is not second's
+
+
+def test_a_damaged_file_does_not_kill_the_delivery_of_others(client):
+    good, bad = small_moons(), small_moons(seed=1)
+    for experiment in (good, bad):
+        run(experiment)
+        address(folder_of(experiment), TOY)
+    (folder_of(bad) / record.RUN).write_text("{")
+    with Delivery() as delivery:
+        delivery.send(deliver, folder_of(bad))
+        delivery.send(deliver, folder_of(good))
+    assert "run.json is not readable JSON" in delivery.trouble
+    assert [found.data.tags["hash"] for found in runs_in(client)] == [good.hash]
+
+
+def test_a_run_that_has_not_begun_is_not_sent(client):
+    address(folder_of(small_moons()), TOY)
+    deliver(client, folder_of(small_moons()))
+    assert client.get_experiment_by_name("toy") is None
+    assert undelivered() == []
+
+
+def test_results_cut_short_by_a_crash_are_not_delivered_as_finished(client):
+    experiment = small_moons()
+    run(experiment)
+    folder = folder_of(experiment)
+    write_json(folder / record.STATUS, read_json(folder / record.STATUS) | {"status": "RUNNING"})
+    send(client, experiment)
+    assert runs_in(client)[0].info.status == "RUNNING"
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.fixture
+def start_server(tmp_path, migrated_store):
+    """Starts a real MLflow server on a port of 127.0.0.1; it ends with the test."""
+    servers = []
+
+    def start(port: int) -> None:
+        (tmp_path / "server.db").write_bytes(migrated_store.read_bytes())
+        command = [
+            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+            *("--backend-store-uri", f"sqlite:///{tmp_path}/server.db"),
+            *("--artifacts-destination", str(tmp_path / "served")),
+        ]
+        with (tmp_path / "server.log").open("w") as log:
+            servers.append(subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True))
+        for _ in range(1200):
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
+                    return
+            except (urllib.error.URLError, OSError):
+                assert servers[-1].poll() is None, (tmp_path / "server.log").read_text()
+                time.sleep(0.1)
+        pytest.fail("the server did not start: " + (tmp_path / "server.log").read_text())
+
+    yield start
+    for server in servers:
+        os.killpg(server.pid, 15)
+        server.wait(20)
+
+
+def test_a_store_that_is_away_stops_no_run_and_gets_it_later(runs, start_server, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "400")
+    port = free_port()
+    uri = f"http://127.0.0.1:{port}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    started = time.monotonic()
+    with pytest.raises(Unreachable, match=f"MLflow store {uri} cannot be reached: "):
+        open_client()
+    assert time.monotonic() - started < 10
+    options = ["--steps", "20", "--evaluate-every", "10", "--log-every", "5", "--workers", "1"]
+    assert run_command(main, ["run", "moons", *options]) == 1
+    said = capsys.readouterr().out
+    assert "[1/1] dann moons seed 0 [moons]: target accuracy" in said
+    assert f"not in MLflow: MLflow store {uri} cannot be reached" in said
+    assert "python -m experiments sync" in said
+    [result] = runs.glob("*/result.json")
+    assert run_command(main, ["sync"]) == 2
+    assert f"error: MLflow store {uri} cannot be reached" in capsys.readouterr().err
+
+    start_server(port)
+    assert run_command(main, ["sync"]) == 0
+    assert capsys.readouterr().out == f"sent {result.parent.name}\n"
+    assert run_command(main, ["sync"]) == 0
+    assert capsys.readouterr().out == f"nothing to send: {uri} has every recorded run\n"
+    client = open_client()
+    [found] = runs_in(client, "moons")
+    assert found.info.status == "FINISHED"
+    sent = {name for point in read_points(result.parent) for name in point["values"]}
+    assert sent | json.loads(result.read_text())["metrics"].keys() == found.data.metrics.keys()
+    assert {file.path for file in client.list_artifacts(found.info.run_id)} == {"curves.parquet", "features.npz"}
