@@ -15,7 +15,7 @@ from datasets.folders import data_root, prepared_root
 from datasets.originals import fetch
 from datasets.own import add_domain
 from datasets.pairs import load_pair
-from datasets.preparation import prepare_domain, prepared_path
+from datasets.preparation import open_if_current, prepare_domain, prepared_path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,7 +99,8 @@ def run_prepare(options: argparse.Namespace) -> None:
     console, failures = Console(), []
     for name in domains:
         try:
-            fetch_originals(name, console)
+            if options.again or open_if_current(find_domain(name)) is None:
+                fetch_originals(name, console)
             prepare_domain(find_domain(name), again=options.again)
             console.print(f"{name}: {prepared_path(find_domain(name))}", highlight=False, soft_wrap=True)
         except DatasetError as error:

@@ -53,7 +53,8 @@ def unpack(
         with reading(archive):
             unpacked = scratch / place.name
             if kind == "file":
-                shutil.copyfile(archive, unpacked)
+                with archive.open("rb") as stream:
+                    copy_stream(stream, unpacked, max_bytes, archive)
             elif kind == "gzip":
                 with gzip.open(archive) as stream:
                     copy_stream(stream, unpacked, max_bytes, archive)
@@ -72,7 +73,7 @@ def unpack_entries(
     wanted, count, left = PurePosixPath(member).parts, 0, max_bytes
     for name, plain, open_entry in tar_entries(archive) if kind == "tar" else zip_entries(archive):
         parts = PurePosixPath(name).parts
-        if name.startswith(("/", "\\")) or ".." in parts or ":" in name.partition("/")[0]:
+        if name.startswith("/") or ".." in parts or "\\" in name or ":" in name.partition("/")[0]:
             raise DatasetError(f"{archive} tries to write outside its folder: {name!r}")
         count += 1
         if count > max_files:

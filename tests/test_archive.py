@@ -72,7 +72,7 @@ def refused(tmp_path, archive, kind, match, **limits):
     assert not (tmp_path / "data").exists() or os.listdir(tmp_path / "data") == []
 
 
-@pytest.mark.parametrize("name", ["../evil", "in/../../evil", "/tmp/evil", "C:/evil"])
+@pytest.mark.parametrize("name", ["../evil", "in/../../evil", "/tmp/evil", "C:/evil", "in\\..\\..\\evil"])
 @pytest.mark.parametrize(("kind", "make"), [("tar", make_tar), ("zip", make_zip)])
 def test_nothing_outside(tmp_path, kind, make, name):
     archive = make(tmp_path / "a", [("in/good", b"1"), (name, b"2")])

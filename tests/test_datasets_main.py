@@ -1,6 +1,7 @@
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -113,6 +114,16 @@ def test_prepare_downloads_checks_and_opens(capsys, tiny, tmp_path):
     assert str(tmp_path / "prepared" / "tiny.grl") in out
     assert (tmp_path / "data" / "tiny" / "images.bin").read_bytes() == IMAGES.tobytes()
     assert run(capsys, "show", "tiny")[0] == 0
+
+
+def test_what_is_prepared_needs_no_originals_again(capsys, tiny, tmp_path):
+    tiny()
+    run(capsys, "prepare", "tiny")
+    shutil.rmtree(tmp_path / "data")
+    tiny("missing")
+    assert run(capsys, "prepare", "tiny")[0] == 0
+    assert run(capsys, "prepare", "tiny", "--again")[0] == 1
+    assert run(capsys, "show", "tiny")[0] == 0  # what was there stays
 
 
 @pytest.mark.parametrize(
