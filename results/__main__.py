@@ -73,12 +73,18 @@ def print_list(console: "Console") -> None:
     console.print("next: python -m results build NAME", markup=False, highlight=False)
 
 
-if __name__ == "__main__":
+def run(arguments: list[str]) -> int:
+    """The exit code of `main`; what a person can mend becomes one line on stderr."""
     try:
-        main(sys.argv[1:])
+        main(arguments)
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        return 1
     except KeyboardInterrupt:
         print("interrupted; files already written are whole", file=sys.stderr)
-        sys.exit(130)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))
