@@ -4,6 +4,7 @@ forward:   y = x
 backward:  dx = -alpha · dy
 """
 
+import math
 from typing import Any, TypeVar
 
 import torch
@@ -50,12 +51,12 @@ def gradient_reversal(x: T, alpha: float | Tensor = 1.0, *, copy: bool = False) 
     tensor([-1.5000, -1.5000])
     """
     if isinstance(x, Tensor):
-        return _reverse(require_differentiable("x", x), alpha, copy)
-    return map_tensors(lambda leaf: _reverse(leaf, alpha, copy), x)
-
-
-def _reverse(x: Tensor, alpha: float | Tensor, copy: bool) -> Tensor:
-    return scale(x, -check_factor("alpha", alpha, x, 0.0, _HINT), copy)
+        if not (x.dtype.is_floating_point or x.dtype.is_complex):
+            require_differentiable("x", x)
+        if type(alpha) is not float or not 0.0 <= alpha < math.inf:  # the usual case goes straight on
+            alpha = check_factor("alpha", alpha, x, 0.0, _HINT)
+        return scale(x, -alpha, copy)
+    return map_tensors(lambda leaf: gradient_reversal(leaf, alpha, copy=copy), x)
 
 
 class GradientReversal(nn.Module):
@@ -94,7 +95,7 @@ class GradientReversal(nn.Module):
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         # A network turned to bfloat16 or complex64 keeps its alpha: a coefficient follows the device, not the dtype.
         alpha = self.alpha
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # pyright: ignore
         if not alpha.is_meta:
             self.alpha = alpha.to(self.alpha.device)
         return self

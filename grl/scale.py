@@ -1,10 +1,12 @@
 """The one operator under everything here: forward the identity, backward a multiplication by a factor."""
 
-from typing import Any, cast
+import math
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import Function, forward_ad
+from torch.compiler import is_compiling
 
 from grl.checks import require_at_least
 from grl.export import export_scale
@@ -13,7 +15,7 @@ from grl.export import export_scale
 def scale(x: Tensor, factor: float | Tensor, copy: bool) -> Tensor:
     """Return `x` whose gradient will be multiplied by `factor`; the arguments are taken as checked.
 
-    One Function in three forms, because no single one serves everywhere: the short form is about twice as fast as
+    One Function in several forms, because no single one serves everywhere: the short form is about twice as fast as
     the one that `torch.func` needs, and `torch.compile` refuses a Function with a `jvp` of its own.
 
     Args:
@@ -24,22 +26,39 @@ def scale(x: Tensor, factor: float | Tensor, copy: bool) -> Tensor:
     Returns:
         A tensor equal to `x`, of its shape and dtype.
     """
-    if torch.compiler.is_compiling():
+    if is_compiling():
         if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():
             return export_scale(x, factor)
-        return cast(Tensor, _CompiledScale.apply(x, factor, copy))
-    # Forward mode wants a view's tangent to be a view, which a product is not; a sparse tensor has no views.
-    own = copy or x.layout is not torch.strided or forward_ad._current_level >= 0  # pyright: ignore
-    form = _TransformableScale if _is_transforming() else _Scale
-    return cast(Tensor, form.apply(x, factor, own))
+        return _CompiledScale.apply(x, factor, copy)  # pyright: ignore
+    own = copy or x.layout is not torch.strided  # a sparse tensor has no views
+    if torch._C._are_functorch_transforms_active():  # pyright: ignore
+        return _TransformableScale.apply(x, factor, own)  # pyright: ignore
+    # Forward mode wants a view's tangent to be a view, which a product is not.
+    own = own or forward_ad._current_level >= 0  # pyright: ignore
+    if own or isinstance(factor, Tensor):
+        return _Scale.apply(x, factor, own)  # pyright: ignore
+    return _ViewScale.apply(x, factor)  # pyright: ignore
 
 
 def _is_transforming() -> bool:
     return torch._C._are_functorch_transforms_active()  # pyright: ignore
 
 
+class _ViewScale(Function):
+    """The shortest form, for what a training step does: eager, a view, a number."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, factor: float) -> Tensor:
+        ctx.factor = factor
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return grads[0] * ctx.factor, None
+
+
 class _Scale(Function):
-    """The fast form, for plain eager execution."""
+    """The other cases of eager execution: a copy, a tensor as factor, forward mode."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, factor: float | Tensor, copy: bool) -> Tensor:
@@ -92,7 +111,7 @@ def _keep(ctx: Any, factor: float | Tensor) -> None:
 
 def _multiply(grad: Tensor, ctx: Any) -> Tensor:
     if ctx.factor is not None:
-        if grad.is_complex() and torch.compiler.is_compiling():  # a float times a complex tensor is compiled in
+        if grad.is_complex() and is_compiling():  # a float times a complex tensor is compiled in
             return torch.view_as_complex(torch.view_as_real(grad.resolve_conj()) * ctx.factor)
         return grad * ctx.factor
     # A float32 factor per sample promotes a bfloat16 gradient: multiply in the wider dtype, return to the gradient's.
@@ -121,22 +140,28 @@ def check_factor(name: str, value: float | Tensor, x: Tensor, minimum: float, hi
         ValueError: if it is not finite, below the minimum, on another device, or of another shape.
     """
     if not isinstance(value, Tensor):
+        if type(value) is float and minimum <= value < math.inf and value > -math.inf:
+            return value
         return require_at_least(name, value, minimum, hint)
     if not value.is_floating_point():
         raise TypeError(f"{name} must be a real number or a floating tensor, got a tensor of {value.dtype}")
     if value.device != x.device:
         raise ValueError(f"{name} must be on the device of x, {x.device}, got {value.device}")
-    value = _spread(name, value, x)
+    if value.ndim > 0:
+        value = _spread(name, value, x)
     if value.device.type != "cpu" or not _is_readable(value):
         return value
+    if value.ndim == 0:
+        number = require_at_least(name, value.item(), minimum, hint)
+        return value if value.requires_grad else number
     low, high = (bound.item() for bound in value.detach().aminmax())
     require_at_least(name, low, minimum, hint)
     require_at_least(name, high, minimum, hint)
-    return low if value.ndim == 0 and not value.requires_grad else value
+    return value
 
 
 def _is_readable(value: Tensor) -> bool:
-    if torch.compiler.is_compiling() or _is_transforming():
+    if is_compiling() or _is_transforming():
         return False
     return value.numel() > 0 and type(value) in (Tensor, torch.nn.Parameter)
 
