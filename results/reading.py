@@ -57,7 +57,7 @@ def read_runs(client: "MlflowClient", name: str) -> RecordedRuns:
     left_out = Counter(run.info.status.lower() for run in found if not _finished(run))
     newest = {frozenset(run.data.params.items()): run for run in found if _finished(run)}  # the oldest came first
     repeated = len(found) - left_out.total() - len(newest)
-    reasons = dict(left_out) | ({"repeated": repeated} if repeated else {})
+    reasons = dict(sorted(left_out.items())) | ({"repeated": repeated} if repeated else {})
     if not newest:
         others = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "no run at all"
         raise BadInput(f"nothing to build {name!r} from: no finished run ({others})")

@@ -44,7 +44,7 @@ def recorded_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     broken = describe_run("near_to_far", "dann", 0, 0.7), describe_run("near_to_far", "source_only", 0, 0.5)
     experiment_id = experiment("broken")
     write_run(client, experiment_id, broken[0], files, curves=b"no parquet", features=b"no arrays")
-    write_run(client, experiment_id, broken[1], files, curves=False)
+    write_run(client, experiment_id, broken[1], files, curves=False, start_ms=1_767_312_000_001)
     write_run(client, experiment("unfinished"), describe_run("near_to_far", "dann", 0, 0.7), files, status="FAILED")
     write_run(client, experiment("a/b"), describe_run("near_to_far", "dann", 0, 0.7), files)
     return root
