@@ -73,11 +73,13 @@ def _train_all(
     waiting: list[Experiment], workers: int, console: Console, delivery: "Delivery", outcome: Outcome
 ) -> None:
     with RunProgress(console, len(waiting)) as progress:
+        ours: set[str] = set()
 
         def show(event: Event) -> None:
             key, title = event.experiment.hash, event.experiment.title
             match event.name:
                 case "started":
+                    ours.add(key)
                     progress.start(key, title, event.experiment.steps, event.step)
                 case "logged":
                     progress.advance(key, event.step, event.values)
@@ -95,8 +97,10 @@ def _train_all(
                 delivery.send(deliver, folder_of(event.experiment))
 
         outcome.interrupted = run_workers(_train_listed, (waiting,), min(workers, len(waiting)), show)
-        # What one worker found in use may have been trained by its neighbour.
-        outcome.in_use = sorted({e.title for e in waiting if e.title in outcome.in_use and not is_done(e)})
+        # What one worker found in use may have been its neighbour's, or done by now.
+        outcome.in_use = sorted(
+            {e.title for e in waiting if e.title in outcome.in_use and e.hash not in ours and not is_done(e)}
+        )
         if outcome.interrupted:
             console.print("stopping: the same command goes on from the last checkpoints")
 

@@ -50,14 +50,14 @@ def test_information_maximisation_equals_the_formula_in_numpy(logits):
 
 def test_proxy_a_distance_between_equal_and_between_separate_domains():
     random = np.random.default_rng(0)
-    domain_labels = np.repeat([0, 1], 1000)
-    same = random.normal(size=(2000, 5))
-    # Chance: the smallest of ten test errors over 1,000 points lies within some 3 standard deviations, 0.016 each.
-    assert 0 <= proxy_a_distance(same, domain_labels) < 0.2
+    domain_labels = np.repeat([0, 1], 500)
+    same = random.normal(size=(1000, 5))
+    # Chance: the smallest of ten test errors over 500 points lies within some 3 standard deviations, 0.022 each.
+    assert 0 <= proxy_a_distance(same, domain_labels) < 0.3
     apart = same + 10 * domain_labels[:, None]
     assert proxy_a_distance(apart, domain_labels) == 2.0
     # Half of the target far away: a quarter of all points are recognised wrongly at best.
-    between = same + 20 * (domain_labels * (np.arange(2000) // 2 % 2))[:, None]
+    between = same + 20 * (domain_labels * (np.arange(1000) // 2 % 2))[:, None]
     assert proxy_a_distance(between, domain_labels) == pytest.approx(1.0, abs=0.2)
 
 

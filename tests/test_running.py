@@ -192,7 +192,7 @@ def test_kill_9_at_random_moments_changes_no_bit(runs, uninterrupted):
     folder = runs / experiment.hash
     moments = random.Random()  # truly at random: every moment must do
     killed_at = []
-    for _ in range(3):
+    for _ in range(2):
         before = (folder / "status.json").stat().st_mtime_ns if folder.exists() else 0
         with subprocess.Popen([sys.executable, "-c", CHILD], cwd=record.ROOT) as child:
             while child.poll() is None:

@@ -1,0 +1,18 @@
+"""What worker processes do in the tests of `run_workers`; importable by them."""
+
+import os
+import time
+
+
+def disagree(events, index):
+    """The first worker meets an input it cannot use while the others work on."""
+    if index == 0:
+        raise ValueError("steps must be >= 1, got -5")
+    events.put("working")
+    time.sleep(300)
+
+
+def die(events, index):
+    events.put("last words")
+    time.sleep(0.5)
+    os._exit(3)
