@@ -15,7 +15,16 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 OVERLAYS = {"jax": ("jax", "tests/test_jax.py"), "tensorflow": ("tensorflow-cpu", "tests/test_tensorflow.py")}
 GRL_TESTS = ["reversal", "conformance", "tricks", "schedules", "losses", "doctor", "missing_frameworks"]
-OLDEST_TOOLS = ["numpy<2.3", "pytest>=9", "pytest-timeout", "hypothesis", "onnx", "onnxruntime", "onnxscript"]
+OLDEST_TOOLS = [
+    "numpy<2.3",
+    "pytest>=9",
+    "pytest-timeout",
+    "hypothesis",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "setuptools",
+]
 
 
 def find_oldest_torch() -> str:
