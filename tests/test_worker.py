@@ -50,7 +50,7 @@ def test_a_list_with_good_done_diverging_and_claimed_runs(client, runs, monkeypa
     assert outcome.in_use == [claimed.title]
     [failure] = outcome.failed
     assert failure.startswith(f"{wild.title}: ")
-    assert "at step 5, lr 1e+30, alpha" in failure
+    assert "at step 5, lr 5.297e+29, alpha 0.5828, pair moons; before the first checkpoint" in failure
     assert "1 of 5 runs are already done and are not trained again" in said
     assert f"{good.title}: target accuracy" in said
     assert read_json(folder_of(done) / "status.json")["time_ms"] == trained_first
