@@ -7,10 +7,10 @@ RUN := $(VENV)/bin/python
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check format ui lock clean
+.PHONY: help venv demo test check format ui frameworks lock clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 # uv is pinned like everything else; pip only fetches it, into the environment itself, so nothing is needed beforehand.
 $(VENV)/.installed: requirements.txt pyproject.toml
@@ -44,6 +44,9 @@ format: venv  ## let ruff format and mend what it can
 
 ui: venv  ## open the MLflow UI with this repository's runs on http://127.0.0.1:5000
 	@$(RUN) -m experiments ui
+
+frameworks: venv  ## test grl beside JAX, TensorFlow and the oldest admitted torch, each in an environment of its own
+	@for name in jax tensorflow oldest; do $(RUN) -m tests.frameworks $$name || exit 1; done
 
 lock: venv  ## resolve requirements.txt anew from pyproject.toml
 	@$(VENV)/bin/uv pip compile pyproject.toml --group benchmark --group dev --universal --python-version 3.11 \

@@ -38,9 +38,9 @@ def mnist_m(seeds: int = 3) -> list[Experiment]:
 def syn_digits_to_syn_digits_m() -> Experiment:
     """Rendered digits to other rendered digits blended over photographs; half a minute on one core.
 
-    The modern recipe made short: half the batch, 1,200 steps. Its learning rate was chosen without a target label: among
-    0.02, 0.03, 0.05 and 0.1 the one with the highest information maximisation of DANN on the unlabelled target (`LOG.md`,
-    2026-11-21).
+    The modern recipe made short: half the batch, 1,200 steps. Its learning rate was chosen without a target label:
+    among 0.02, 0.03, 0.05 and 0.1 the one with the highest information maximisation of DANN on the unlabelled target
+    (`LOG.md`, 2026-11-21).
     """
     return dataclasses.replace(
         mnist_to_mnist_m_modern(),
