@@ -321,9 +321,11 @@ def test_an_exported_program_is_saved_and_trained_elsewhere(tmp_path) -> None:
     torch.testing.assert_close(torch.tensor(eval(printed)), -0.5 * plain)
 
 
-def test_importing_grl_costs_little() -> None:
-    """Well under the 50 ms it may add to torch; measured as what Python says it spent in grl's own modules."""
-    command = [sys.executable, "-X", "importtime", "-c", "import torch, sys; sys.stderr.write('MARK\\n'); import grl"]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stderr.split("MARK\n")[1].splitlines()
-    (total,) = (int(line.split("|")[1]) for line in lines if line.split("|")[-1].strip() == "grl")
-    assert total / 1000 < 50, f"{total / 1000:.0f} ms"
+def test_importing_grl_imports_nothing_beyond_torch() -> None:
+    """What keeps the import cheap; `tests/benchmarks/reversal.py` measures how cheap."""
+    script = (
+        "import sys, torch; before = set(sys.modules); import grl; "
+        "print(*{name.split('.')[0] for name in set(sys.modules) - before})"
+    )
+    added = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert set(added) <= {"grl", *sys.stdlib_module_names}

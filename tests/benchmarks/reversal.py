@@ -1,6 +1,6 @@
 """What the layer costs: forward and backward, against the bare floor and against other ways to write it.
 
-    python tests/benchmarks/reversal.py
+    python -m tests.benchmarks.reversal
 
 The floor is an identity view and one product of the gradient, done by hand outside of any graph, plus the empty
 graph's own cost, measured beside it. Every round runs each contestant once in a row, so that a busy machine
@@ -8,6 +8,8 @@ troubles all alike; medians over the rounds.
 """
 
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -106,6 +108,14 @@ def measure(shape: tuple[int, int], rounds: int) -> dict[str, float]:
     return {name: statistics.median(values[rounds // 10 :]) for name, values in times.items()}
 
 
+def time_import() -> float:
+    """Milliseconds that `import grl` adds to `import torch`, in a fresh interpreter."""
+    command = [sys.executable, "-X", "importtime", "-c", "import torch, sys; sys.stderr.write('MARK\\n'); import grl"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stderr.split("MARK\n")[1].splitlines()
+    (total_us,) = (int(line.split("|")[1]) for line in lines if line.split("|")[-1].strip() == "grl")
+    return total_us / 1000
+
+
 def main() -> None:
     """Print one table."""
     torch.set_num_threads(1)
@@ -115,6 +125,7 @@ def main() -> None:
     for name in columns[0]:
         cells = (f"{c[name] * 1e6:12.1f} {c[name] / next(iter(c.values())):6.2f} " for c in columns)
         print(f"{name:36}" + "".join(cells))
+    print(f"import grl after torch: {statistics.median(time_import() for _ in range(5)):.0f} ms, median of 5")
 
 
 if __name__ == "__main__":

@@ -69,7 +69,9 @@ def main() -> None:
     pair = load_pair(name if len(sys.argv) > 1 or os.environ.get("GRL_DATA") else "syn_digits_to_syn_digits_m")
     small = Labelled(name="few test", inputs=pair.source.inputs[:10], labels=pair.source.labels[:10])
     pair = dataclasses.replace(pair, evaluation=Evaluation(source_test=small, target_test=small))  # evaluation apart
-    print(f"{pair.title}, {torch.get_num_threads()} thread, torch {torch.__version__}, batch 128 = 64 + 64, median of {ROUNDS}")
+    print(
+        f"{pair.title}, {torch.get_num_threads()} thread, torch {torch.__version__}, batch 128 = 64 + 64, median of {ROUNDS}"
+    )
     for recipe in (mnist_to_mnist_m(), mnist_to_mnist_m_modern()):
         for method in ("source_only", "dann"):
             experiment = dataclasses.replace(recipe.with_method(method), log_every=10, evaluate_every=1000)
