@@ -2,9 +2,9 @@
 
     GRL_DATA=... OMP_NUM_THREADS=1 python -m tests.benchmarks.training_speed [pair]
 
-The bare step is forward, backward and optimiser of the same networks in the same memory format on one resident batch: no data, no
-schedules, no curves. Both are timed in turns in one process; the ratio of medians is what counts, the milliseconds are not comparable
-between machines. Without GRL_DATA: `syn_digits_to_syn_digits_m`.
+The bare step is forward, backward and optimiser of the same networks in the same memory format on one resident batch: no
+data, no schedules, no curves. Both are timed in turns in one process; the ratio of medians is what counts. Without
+GRL_DATA: `syn_digits_to_syn_digits_m`.
 """
 
 import dataclasses
@@ -70,7 +70,8 @@ def main() -> None:
     small = Labelled(name="few test", inputs=pair.source.inputs[:10], labels=pair.source.labels[:10])
     pair = dataclasses.replace(pair, evaluation=Evaluation(source_test=small, target_test=small))  # evaluation apart
     print(
-        f"{pair.title}, {torch.get_num_threads()} thread, torch {torch.__version__}, batch 128 = 64 + 64, median of {ROUNDS}"
+        f"{pair.title}, {torch.get_num_threads()} thread, torch {torch.__version__}, "
+        f"batch 128 = 64 + 64, median of {ROUNDS}"
     )
     for recipe in (mnist_to_mnist_m(), mnist_to_mnist_m_modern()):
         for method in ("source_only", "dann"):
