@@ -12,7 +12,7 @@ from datasets import Batches, one_pass
 from experiments.networks import Networks
 from experiments.record import INFORMATION_MAXIMISATION, SOURCE_ACCURACY, TARGET_ACCURACY
 
-EVALUATION_BATCH = 1000
+EVALUATION_BATCH = 250  # activations that the allocator keeps: twice as fast as 1,000 here
 UNLABELLED_SAMPLE = 2000  # target training inputs that the label-free score looks at
 FEATURE_SAMPLE = 500  # test inputs per domain
 FEATURE_DIMENSIONS = 32
@@ -67,7 +67,9 @@ def evaluate(networks: Networks, pair: Any, mean: Tensor) -> dict[str, float]:
         return {
             SOURCE_ACCURACY: accuracy(networks, pair.evaluation.source_test, mean),
             TARGET_ACCURACY: accuracy(networks, pair.evaluation.target_test, mean),
-            INFORMATION_MAXIMISATION: information_maximisation(networks.predict(unlabelled.inputs)),
+            INFORMATION_MAXIMISATION: information_maximisation(
+                torch.cat([networks.predict(part) for part in unlabelled.inputs.split(EVALUATION_BATCH)])
+            ),
         }
 
 

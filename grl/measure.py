@@ -63,14 +63,19 @@ def measure_factor(loss: Callable[[], float], at: Sequence[Tensor], grads: Seque
     try:
         distance = 1e-3 * max(measure_norm(kept), 1e-3)
         slope = (move(distance) - move(-distance)) / (2.0 * distance)
-        if slope != 0.0:  # once more, with a step that changes the loss by a visible 0.01
-            distance = min(0.01 / abs(slope), 100.0 * distance)
+        if slope != 0.0:  # once more, with a step that changes the loss by just enough to see it
+            distance = min(_visible_change(kept[0].dtype) / abs(slope), 100.0 * distance)
             slope = (move(distance) - move(-distance)) / (2.0 * distance)
     finally:
         with torch.no_grad():
             for value, old in zip(at, kept, strict=True):
                 value.copy_(old)
     return norm / slope if slope != 0.0 else math.inf
+
+
+def _visible_change(dtype: torch.dtype) -> float:
+    """Return a change of the loss far above the rounding of `dtype`, and small beside the kinks of a small ReLU net."""
+    return min(0.01, max(0.001, 1e4 * torch.finfo(dtype).eps))
 
 
 def restart_random() -> None:

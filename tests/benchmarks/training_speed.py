@@ -2,8 +2,8 @@
 
     GRL_DATA=... OMP_NUM_THREADS=1 python -m tests.benchmarks.training_speed [pair]
 
-The bare step is forward, backward and optimiser of the same networks in the same memory format on one resident batch: no
-data, no schedules, no curves. Both are timed in turns in one process; the ratio of medians is what counts. Without
+The bare step is forward, backward and optimiser of the same networks in the same memory format on one resident batch:
+no data, no schedules, no curves. Both are timed in turns in one process; the ratio of medians is what counts. Without
 GRL_DATA: `syn_digits_to_syn_digits_m`.
 """
 
