@@ -98,7 +98,7 @@ def show(name: str, options: list[str]) -> int:
     experiments, _ = parse("show", name, options)
     if len(experiments) > 1:
         for experiment in experiments:
-            console.print(f"{experiment.hash}  {experiment.title} ({experiment.network})", highlight=False)
+            console.print(f"{experiment.hash}  {experiment.title}", markup=False, highlight=False, soft_wrap=True)
         return 0
     for field, value in experiments[0].flat().items():
         console.print(f"{field:<24}{value}", highlight=False)
@@ -115,7 +115,7 @@ def run(name: str, options: list[str]) -> int:
         load_pair(pair)  # what is missing is said once, before any process starts
     outcome = work_off(experiments, name, workers=how.workers, console=console)
     for failure in outcome.failed:
-        console.print(f"failed: {failure}", style="red", markup=False)
+        console.print(f"failed: {failure}", style="red", markup=False, soft_wrap=True)
     for title in outcome.in_use:
         console.print(f"another process is training {title}; left to it")
     if outcome.undelivered:
@@ -126,7 +126,7 @@ def run(name: str, options: list[str]) -> int:
             markup=False,
         )
     elif not outcome.interrupted:
-        console.print(f"recorded in MLflow experiment {name!r}; table: python -m results build {name}; curves: make ui")
+        console.print(f"recorded in MLflow as {name!r}; table: python -m results build {name}; curves: make ui")
     return outcome.exit_code
 
 

@@ -57,7 +57,7 @@ class RunProgress:
         task = self._bars.add_task(title, total=steps, completed=step, rate="", values="")
         self._running[key] = _Running(task, time.monotonic(), step)
         if step:
-            self.console.print(f"{title}: going on from its checkpoint at step {step} of {steps}")
+            self.console.print(f"{title}: going on from its checkpoint at step {step} of {steps}", soft_wrap=True)
 
     def advance(self, key: str, step: int, values: dict[str, float]) -> None:
         """The run has logged `values` after `step` steps."""
@@ -73,7 +73,8 @@ class RunProgress:
         if key in self._running:
             self._bars.remove_task(self._running.pop(key).task)
         self._bars.update(self._all, completed=self.finished)
-        self.console.print(f"[{self.finished}/{self.total}] {title}: {outcome}", markup=False, highlight=False)
+        line = f"[{self.finished}/{self.total}] {title}: {outcome}"
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 @dataclass

@@ -84,7 +84,7 @@ def _train_all(
                 case "logged":
                     progress.advance(key, event.step, event.values)
                 case "diagnosed":
-                    console.print(f"{title}: {event.message}", style="yellow", markup=False)
+                    console.print(f"{title}: {event.message}", style="yellow", markup=False, soft_wrap=True)
                 case "finished":
                     outcome.trained += 1
                     progress.finish(key, title, describe(event.values))

@@ -52,7 +52,7 @@ def run(name: str, workers: int) -> int:
             markup=False,
         )
     else:
-        console.print(f"recorded in MLflow experiment 'sweep_{name}'; curves: make ui", highlight=False)
+        console.print(f"recorded in MLflow as 'sweep_{name}'; curves: make ui", highlight=False)
     return outcome.exit_code
 
 

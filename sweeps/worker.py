@@ -78,7 +78,8 @@ def _work(sweep: Sweep, workers: int, console: Console, delivery: Delivery, outc
                     shown = f"{event.value:.4f}" if event.value is not None else f"FAILED: {event.message}"
                     if event.value is None:
                         outcome.failed.append(f"trial {event.number}: {event.message}")
-                    console.print(f"trial {event.number}: {event.schedule} -> {shown}", markup=False, highlight=False)
+                    line = f"trial {event.number}: {event.schedule} -> {shown}"
+                    console.print(line, markup=False, highlight=False, soft_wrap=True)
                 return
             key = event.experiment.hash
             match event.name:
