@@ -18,7 +18,7 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 	@echo "building $(VENV) from requirements.txt (once; about 4 GB)"
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@$(RUN) -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.txt)"
-	@$(VENV)/bin/uv pip sync --quiet --python $(RUN) --require-hashes requirements.txt
+	@$(VENV)/bin/uv pip sync --quiet --python $(RUN) --require-hashes --compile-bytecode requirements.txt
 	@$(VENV)/bin/uv pip install --quiet --python $(RUN) --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -45,7 +45,7 @@ def draw_curves(runs: pd.DataFrame, curves: pd.DataFrame, title: str) -> Figure:
                 axis.fill_between(line["step"], low, high, color=looks[str(name)]["color"], alpha=0.18, linewidth=0)
         _mark_confusion(panels[1, 0])
         _draw_schedules(panels[1, 1], lines)
-        figure.suptitle(f"{title}   ({count_seeds(counts)}; {spread})", x=0.01, ha="left", fontsize=12)
+        figure.suptitle(f"{title}\n{count_seeds(counts)}; {spread}", x=0.01, ha="left", fontsize=12)
         drawn = dict(zip(*panels[0, 0].get_legend_handles_labels()[::-1], strict=True))
         names = [name for name in looks if name in drawn]
         figure.legend([drawn[name] for name in names], names, loc="outside lower center", ncols=min(len(names), 3) or 1)
