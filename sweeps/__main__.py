@@ -4,6 +4,7 @@ import sys
 
 import optuna
 from optuna.trial import TrialState
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -82,15 +83,15 @@ def print_trials(sweep: Sweep, study: optuna.Study, most: int = 5) -> None:
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     best_first = sorted(trials, key=lambda trial: trial.values[0], reverse=True)
     score = sweep.objective.removeprefix(record.SELECTED)
-    table = Table(
-        title=f"sweep {sweep.name}: best of {len(trials)} trials, mean of {sweep.seeds} seeds, selection: {score}"
-    )
-    for column in ("trial", "alpha", score, "target accuracy (not used)"):
-        table.add_column(column, justify="left" if column == "alpha" else "right")
+    table = Table(box=SIMPLE_HEAD)
+    for column in ("trial", "alpha", "objective", "target"):
+        table.add_column(column, justify="left" if column == "alpha" else "right", no_wrap=True)
     for trial in best_first[:most]:
         hindsight = trial.user_attrs[record.SELECTED_TARGET_ACCURACY]
         table.add_row(str(trial.number), trial.user_attrs["schedule"], f"{trial.value:.4f}", f"{hindsight:.3f}")
+    console.print(f"sweep {sweep.name}: best of {len(trials)} trials, mean of {sweep.seeds} seeds", highlight=False)
     console.print(table)
+    console.print(f"objective: {score}; target: accuracy in hindsight, not used", highlight=False)
     if best_first:
         console.print(
             f"best: trial {best_first[0].number}, alpha = {best_first[0].user_attrs['schedule']}", highlight=False
