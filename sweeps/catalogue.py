@@ -10,17 +10,20 @@ from sweeps.sweep import Sweep
 
 
 def suggest_schedule(trial: optuna.Trial) -> Schedule:
-    """Constant, Ganin's ramp or a straight line, each up to an alpha between 0.1 and 3."""
+    """Constant, Ganin's ramp or a straight line, from alpha 0.05 up to where moons' learning rate is still stable.
+
+    A constant alpha meets the large learning rate of the first steps and diverges above 1; the others rise as it falls.
+    """
     match trial.suggest_categorical("schedule", ["constant", "ganin", "linear"]):
         case "constant":
-            return Constant(value=trial.suggest_float("constant.value", 0.1, 3.0, log=True))
+            return Constant(value=trial.suggest_float("constant.value", 0.05, 0.5, log=True))
         case "ganin":
             return Ganin(
-                gamma=trial.suggest_float("ganin.gamma", 1.0, 20.0, log=True),
-                alpha_max=trial.suggest_float("ganin.alpha_max", 0.1, 3.0, log=True),
+                gamma=trial.suggest_float("ganin.gamma", 1.0, 10.0, log=True),
+                alpha_max=trial.suggest_float("ganin.alpha_max", 0.05, 1.0, log=True),
             )
         case "linear":
-            return Linear(end=trial.suggest_float("linear.end", 0.1, 3.0, log=True))
+            return Linear(end=trial.suggest_float("linear.end", 0.05, 1.0, log=True))
         case other:
             raise AssertionError(other)
 
