@@ -40,10 +40,6 @@ def scale(x: Tensor, factor: float | Tensor, copy: bool) -> Tensor:
     return _ViewScale.apply(x, factor)  # pyright: ignore
 
 
-def _is_transforming() -> bool:
-    return torch._C._are_functorch_transforms_active()  # pyright: ignore
-
-
 class _ViewScale(Function):
     """The shortest form, for what a training step does: eager, a view, a number."""
 
@@ -161,7 +157,7 @@ def check_factor(name: str, value: float | Tensor, x: Tensor, minimum: float, hi
 
 
 def _is_readable(value: Tensor) -> bool:
-    if is_compiling() or _is_transforming():
+    if is_compiling() or torch._C._are_functorch_transforms_active():  # pyright: ignore
         return False
     return value.numel() > 0 and type(value) in (Tensor, torch.nn.Parameter)
 
