@@ -27,7 +27,7 @@ def mnist_to_mnist_m_modern() -> Experiment:
 
 
 def mnist_m(seeds: int = 3) -> list[Experiment]:
-    """MNIST → MNIST-M under both recipes; about two hours on two cores."""
+    """MNIST → MNIST-M under both recipes; 90 minutes on two cores shared with other work."""
     return [
         experiment
         for recipe in (mnist_to_mnist_m_modern(), mnist_to_mnist_m())

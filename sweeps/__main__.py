@@ -52,7 +52,7 @@ def run(name: str, workers: int) -> int:
             style="red",
             markup=False,
         )
-    else:
+    elif not outcome.interrupted:
         console.print(f"recorded in MLflow as 'sweep_{name}'; curves: make ui", highlight=False)
     return outcome.exit_code
 
