@@ -17,11 +17,12 @@ from typing import Any
 from rich.console import Console
 
 from experiments import record
+from experiments.delivery import Delivery
 from experiments.errors import BadInput, NonFiniteLoss, RunInUse, WorkerDied
 from experiments.experiment import Experiment
 from experiments.progress import RunProgress
 from experiments.recording import folder_of, is_done
-from experiments.tracking import Destination, Unreachable, address, deliver, open_client
+from experiments.tracking import Destination, address, deliver
 
 # Time for workers to note that they were killed, and for the last points to reach MLflow.
 GRACE_S = 15.0
@@ -69,9 +70,7 @@ def work_off(experiments: Sequence[Experiment], experiment_name: str, *, workers
     return outcome
 
 
-def _train_all(
-    waiting: list[Experiment], workers: int, console: Console, delivery: "Delivery", outcome: Outcome
-) -> None:
+def _train_all(waiting: list[Experiment], workers: int, console: Console, delivery: Delivery, outcome: Outcome) -> None:
     with RunProgress(console, len(waiting)) as progress:
         ours: set[str] = set()
 
@@ -258,44 +257,3 @@ def run_reported(experiment: Experiment, events: Any) -> dict[str, Any]:
         raise
     events.put(Event("finished", experiment, experiment.steps, result["metrics"]))
     return result
-
-
-class Delivery:
-    """A thread that talks to MLflow while the workers train; trouble stops the sending, never the training."""
-
-    def __init__(self) -> None:
-        self._troubles: dict[object, str] = {}  # of jobs whose last attempt failed
-        self._jobs: queue.Queue[tuple[Any, ...] | None] = queue.Queue()
-        self._thread = threading.Thread(target=self._work, daemon=True)
-
-    def __enter__(self) -> "Delivery":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._jobs.put(None)
-        self._thread.join()
-
-    @property
-    def trouble(self) -> str:
-        """What has not arrived, and why; empty when all has."""
-        return next(iter(self._troubles.values()), "")
-
-    def send(self, job: Callable[..., None], *arguments: Any) -> None:
-        """Have `job(client, *arguments)` called soon, after those sent before."""
-        self._jobs.put((job, *arguments))
-
-    def _work(self) -> None:
-        try:
-            client = open_client()
-        except Unreachable as error:
-            self._troubles[None] = str(error)
-            return
-        while (todo := self._jobs.get()) is not None:
-            job, *arguments = todo
-            try:
-                job(client, *arguments)
-            except Exception as error:  # a thread has nobody to raise to
-                self._troubles[todo] = str(error)
-            else:
-                self._troubles.pop(todo, None)

@@ -58,7 +58,7 @@ def run(name: str, workers: int) -> int:
 
 
 def _report(sweep: Sweep, study: optuna.Study) -> None:
-    from experiments.worker import Delivery
+    from experiments.delivery import Delivery
     from sweeps.figures import draw_sweep
     from sweeps.tracking import attach_figure
 

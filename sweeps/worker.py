@@ -11,12 +11,13 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from experiments import record
+from experiments.delivery import Delivery
 from experiments.errors import BadInput, NonFiniteLoss, RunInUse
 from experiments.experiment import Experiment
 from experiments.progress import RunProgress
 from experiments.recording import folder_of, writing_to
 from experiments.tracking import address, deliver
-from experiments.worker import Delivery, Outcome, describe, run_reported, run_workers
+from experiments.worker import Outcome, describe, run_reported, run_workers
 from sweeps.study import ask_for_trial, count_missing, journal_of, open_study, requeue_stale
 from sweeps.sweep import Sweep
 from sweeps.tracking import destination_of, report_study

@@ -11,11 +11,11 @@ import pytest
 
 from experiments import record
 from experiments.__main__ import main
+from experiments.delivery import Delivery
 from experiments.errors import NonFiniteLoss, run_command
 from experiments.recording import folder_of, read_json, read_points, write_json
 from experiments.running import run
 from experiments.tracking import Destination, Unreachable, address, deliver, open_client, undelivered
-from experiments.worker import Delivery
 from grl.schedules import InverseDecay
 from tests.small_runs import small_moons
 
