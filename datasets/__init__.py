@@ -15,6 +15,7 @@ from datasets.own import add_domain
 from datasets.pairs import DomainPair, Evaluation, load_pair
 from datasets.prefetched import Prefetched
 from datasets.splits import Labelled, Unlabelled
+from datasets.stacked import StackedBatches
 
 __all__ = [
     "Augment",
@@ -28,6 +29,7 @@ __all__ = [
     "Labelled",
     "LabelledBatch",
     "Prefetched",
+    "StackedBatches",
     "Unlabelled",
     "add_domain",
     "load_pair",

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from datasets.augment import Augment
 from datasets.errors import DatasetError
+from datasets.order import Order
 from datasets.splits import Labelled, Unlabelled
-from datasets.streams import permutation
 
 RESIDENT_BYTES = 4 << 30  # larger sets stay in host memory, mapped from their file, and travel batch by batch
 
@@ -102,8 +102,7 @@ class Batches(Generic[B]):
         height_width = (augment.crop,) * 2 if augment and augment.crop else split.inputs.shape[1:-1]
         self.shape = (*height_width, split.inputs.shape[-1])  # of a sample in memory
         self._shift = shift_for(self.shape, mean, self.device)
-        self._position = 0  # samples handed out so far
-        self._pass, self._order = -1, torch.empty(0, dtype=torch.int64)
+        self._order = Order(seed, split.name, len(split), self._inputs.device)
 
     def __iter__(self) -> Iterator[B]:
         return self
@@ -124,7 +123,7 @@ class Batches(Generic[B]):
         Returns:
             The labels, int64 `(batch_size,)`, or None from an unlabelled split.
         """
-        position, index = self._position, self._next_index()
+        position, index = self._order.position, self._order.take(self.batch_size)
         if self.augment is None:
             normalise(self._inputs.index_select(0, index).to(self.device), self._shift, out)
         else:
@@ -137,22 +136,14 @@ class Batches(Generic[B]):
                 normalise(samples, self._shift, out)
         return None if self._labels is None else self._labels.index_select(0, index).to(self.device)
 
-    def _next_index(self) -> Tensor:
-        """Take the next `batch_size` numbers of the endless order."""
-        parts, wanted = [], self.batch_size
-        while wanted:
-            number, offset = divmod(self._position, len(self.split))
-            if number != self._pass:
-                order = permutation(self.seed, f"{self.split.name} order {number}", len(self.split))
-                self._pass, self._order = number, torch.from_numpy(order).to(self._inputs.device)
-            parts.append(self._order[offset : offset + wanted])
-            self._position += len(parts[-1])
-            wanted -= len(parts[-1])
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
-
     def state_dict(self) -> dict[str, Any]:
         """Return the position and what it refers to: a few plain values."""
-        return {"position": self._position, "seed": self.seed, "split": self.split.name, "samples": len(self.split)}
+        return {
+            "position": self._order.position,
+            "seed": self.seed,
+            "split": self.split.name,
+            "samples": len(self.split),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go to a position that `state_dict` returned.
@@ -160,10 +151,7 @@ class Batches(Generic[B]):
         Raises:
             DatasetError: the position belongs to another seed or split.
         """
-        for key, mine in self.state_dict().items():
-            if key not in state or (key != "position" and state[key] != mine):
-                raise DatasetError(f"{key} of the saved position must be {mine!r}, got {state.get(key)!r}")
-        self._position = int(state["position"])
+        self._order.position = read_position(state, self.state_dict())
 
 
 def one_pass(
@@ -195,6 +183,18 @@ def one_pass(
         samples = inputs[part].to(device)
         out = torch.empty(samples.shape, device=device)
         yield LabelledBatch(network_view(normalise(samples, shift, out)), split.labels[part].to(device))
+
+
+def read_position(state: dict[str, Any], mine: dict[str, Any]) -> int:
+    """Return the position in `state`, if all else in it is as in `mine`.
+
+    Raises:
+        DatasetError: the position belongs to another seed or split.
+    """
+    for key, value in mine.items():
+        if key not in state or (key != "position" and state[key] != value):
+            raise DatasetError(f"{key} of the saved position must be {value!r}, got {state.get(key)!r}")
+    return int(state["position"])
 
 
 def check_batch_size(batch_size: int) -> None:

@@ -1,0 +1,47 @@
+import pytest
+import torch
+
+from datasets import Batches, DatasetError, Labelled, StackedBatches, Unlabelled
+
+
+def numbered(count: int, *shape: int) -> Labelled:
+    inputs = torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    return Labelled(name="numbered train", inputs=inputs, labels=torch.arange(count))
+
+
+@pytest.mark.parametrize("seeds", [(0,), (3, 1, 3, 2), (5, 5)])
+def test_each_member_gets_the_batches_of_its_seed(seeds):
+    split, mean = numbered(10, 4, 5, 3), torch.tensor([0.1, 0.2, 0.3])
+    stacked = StackedBatches(split, 4, seeds=seeds, mean=mean)
+    alone = [Batches(split, 4, seed=seed, mean=mean) for seed in seeds]
+    for _ in range(7):  # past two ends of a pass
+        batch = next(stacked)
+        assert batch.inputs.shape == (len(seeds), 4, 3, 4, 5)
+        for member, own in enumerate(alone):
+            expected = next(own)
+            assert torch.equal(batch.inputs[member], expected.inputs)
+            assert torch.equal(batch.labels[member], expected.labels)
+
+
+def test_features_without_labels():
+    split = Unlabelled(name="features train", inputs=torch.randn(6, 5))
+    batch = next(StackedBatches(split, 2, seeds=(0, 1)))
+    assert not hasattr(batch, "labels")
+    for member in (0, 1):
+        assert torch.equal(batch.inputs[member], next(Batches(split, 2, seed=member)).inputs)
+
+
+def test_goes_on_from_a_saved_position():
+    split = numbered(10, 2, 2, 3)
+    first, second = (StackedBatches(split, 4, seeds=(0, 1)) for _ in range(2))
+    for _ in range(4):
+        next(first)
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(next(first).inputs, next(second).inputs)
+    with pytest.raises(DatasetError, match=r"seeds of the saved position must be \[0, 2\], got \[0, 1\]"):
+        StackedBatches(split, 4, seeds=(0, 2)).load_state_dict(first.state_dict())
+
+
+def test_nobody_to_serve_is_refused():
+    with pytest.raises(DatasetError, match="seeds must name at least 1 member, got none"):
+        StackedBatches(numbered(4, 2, 2, 3), 2, seeds=())
