@@ -16,6 +16,7 @@ results/runs/
     curves.parquet          the curves again: columns step, metric, value
     features.npz            a sample of test features: features, labels, domain_labels
     model.pt                final weights
+    changes.patch           what was not committed when the run was started; only where something was not
     deliveries.json         what MLflow has received, per destination
 ```
 """
@@ -29,6 +30,7 @@ RESULTS = ROOT / "results"
 # Files of a run's folder.
 RUN, STATUS, POINTS, CHECKPOINT, RESULT = "run.json", "status.json", "points.jsonl", "checkpoint.pt", "result.json"
 CURVES, FEATURES, MODEL, DELIVERIES = "curves.parquet", "features.npz", "model.pt", "deliveries.json"
+CHANGES = "changes.patch"
 
 # Curves. Losses are in nats; accuracies in [0, 1]; training curves are means over the steps since the previous point.
 ALPHA, LR = "alpha", "lr"

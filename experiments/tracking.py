@@ -2,9 +2,11 @@
 
 `deliver` sends what MLflow has not received yet and remembers how far it came, so calling it after every checkpoint
 gives live curves, and calling it after an outage sends the rest. Sending the same points twice is harmless: MLflow
-drops exact repetitions.
+drops exact repetitions. Every step of it may therefore break off at any moment and is simply done again.
 """
 
+import hashlib
+import importlib.metadata
 import json
 import logging
 import os
@@ -13,10 +15,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import filelock
 
 from experiments import record
+from experiments.errors import BadInput
 from experiments.recording import read_json, read_points, write_json, writing_to
 
 if TYPE_CHECKING:
@@ -24,7 +28,13 @@ if TYPE_CHECKING:
 
 # Limits of one log_batch call.
 MOST_METRICS, MOST_PARAMS = 1000, 100
-ARTIFACTS = (record.CURVES, record.FEATURES)
+# What has arrived is remembered after so many points: a store that breaks off again and again gets further each time.
+POINTS_AT_ONCE = 100
+# A server that is away must cost seconds, not the minutes of MLflow's default retries, which would repeat a request
+# that has arrived and create a run twice; whoever delivers tries again, and looks before it creates.
+REQUEST_TIMEOUT_S = 20
+SERVERS, DATABASES = ("http", "https"), ("postgresql", "mysql", "mssql")
+ARTIFACTS = (record.CURVES, record.FEATURES, record.CHANGES)
 
 
 class Unreachable(RuntimeError):
@@ -44,24 +54,67 @@ class Destination:
         return json.dumps([record.tracking_uri(), self.experiment, *self.parents])
 
 
+def check_tracking_uri() -> None:
+    """Refuse a tracking URI that no store can have. Whether a store answers there is another question.
+
+    Raises:
+        BadInput: naming the variable, its value and what is allowed.
+    """
+    uri = record.tracking_uri()
+    scheme, separator, rest = uri.partition("://")
+    scheme = scheme.split("+")[0]  # mysql+pymysql
+    plugins = {entry.name for entry in importlib.metadata.entry_points(group="mlflow.tracking_store")}
+    if scheme in plugins or uri == "databricks":
+        return
+    if scheme == "sqlite":
+        wrong = "" if rest.startswith("/") and rest.strip("/") else "there is no path of a file"
+    elif not separator or scheme not in (*SERVERS, *DATABASES):
+        wrong = f"scheme {scheme!r} is unknown" if separator else "there is no scheme"
+    else:
+        wrong = _find_wrong_host(uri)
+    if wrong:
+        servers = ", ".join(f"{name}://host" for name in (*SERVERS, *DATABASES, *sorted(plugins)))
+        raise BadInput(f"MLFLOW_TRACKING_URI must be sqlite:///path or one of {servers}, got {uri!r}: {wrong}")
+
+
+def _find_wrong_host(uri: str) -> str:
+    if any(character.isspace() for character in uri):
+        return "it contains a space"
+    try:
+        parts = urlsplit(uri)
+        if not parts.hostname:
+            return "the host is empty"
+        return "the port must be 1 to 65535" if parts.port == 0 else ""
+    except ValueError as error:
+        return str(error)
+
+
+def import_mlflow() -> None:
+    """Import MLflow, which takes seconds, with patience and chatter as it suits this program."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(REQUEST_TIMEOUT_S))
+    # A line per finished run in the middle of the progress bars.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations inside MLflow's own imports are not the user's business
+        import mlflow  # noqa: F401
+    for name in ("mlflow", "alembic", "urllib3"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
 def open_client() -> "MlflowClient":
     """Connect to the tracking store, creating the default one at first use.
 
     Raises:
+        BadInput: no store can have this tracking URI.
         Unreachable: with the address and the reason.
     """
-    # A server that is away must cost seconds, not the minutes of MLflow's default retries.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    # A line per finished run in the middle of the progress bars.
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    check_tracking_uri()
     uri = record.tracking_uri()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # deprecations inside MLflow's own imports are not the user's business
-            from mlflow import MlflowClient
-        for name in ("mlflow", "alembic", "urllib3"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+        import_mlflow()
+        from mlflow import MlflowClient
+
         if uri.startswith("sqlite:///"):
             Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
             # Two processes that create the same store at once would both run its migrations.
@@ -103,16 +156,22 @@ def deliver(client: "MlflowClient", folder: Path) -> None:
 
 
 def undelivered() -> list[Path]:
-    """Folders of runs that some destination on this tracking store has not received completely."""
-    waiting = []
-    for path in sorted(record.runs_root().glob(f"*/{record.DELIVERIES}")):
-        status = read_json(path.parent / record.STATUS)
-        for key, delivery in (read_json(path) or {}).items():
-            if json.loads(key)[0] == record.tracking_uri() and status is not None:
-                if delivery["status"] != status["status"] or delivery["points"] < status["points"]:
-                    waiting.append(path.parent)
-                    break
-    return waiting
+    """Folders of runs that some destination on this tracking store has not received completely, or may not have."""
+    return [
+        path.parent for path in sorted(record.runs_root().glob(f"*/{record.DELIVERIES}")) if _is_waiting(path.parent)
+    ]
+
+
+def _is_waiting(folder: Path) -> bool:
+    try:
+        status, deliveries = read_json(folder / record.STATUS), read_json(folder / record.DELIVERIES)
+    except BadInput:
+        return True  # delivering it says what is wrong with it
+    return status is not None and any(
+        delivery["status"] != status["status"] or delivery["points"] < status["points"]
+        for key, delivery in deliveries.items()
+        if json.loads(key)[0] == record.tracking_uri()
+    )
 
 
 def _deliver_one(
@@ -124,49 +183,65 @@ def _deliver_one(
     parents: list[str],
     delivery: dict[str, Any],
 ) -> None:
-    from mlflow.entities import Metric, Param
+    from mlflow.entities import Metric, RunTag
 
-    experiment_id = ensure_experiment(client, experiment)
+    result = read_json(folder / record.RESULT) if status["status"] == "FINISHED" else None
     if delivery["run_id"] is None:
-        above = None
-        for depth in range(len(parents)):
-            above = ensure_parent(client, experiment_id, tuple(parents[: depth + 1]), above)
-        tags = description["tags"] | ({"mlflow.parentRunId": above} if above else {})
-        delivery["run_id"] = _find_or_create(
-            client,
-            experiment_id,
-            {record.HASH: description["hash"]},
-            tags,
-            description["title"],
-            description["started_ms"],
-        )
-        params = [Param(name, value) for name, value in description["params"].items()]
-        for chunk in _chunks(params, MOST_PARAMS):
-            client.log_batch(delivery["run_id"], params=chunk)
+        delivery["run_id"] = _begin(client, description, experiment, parents)
     run_id = delivery["run_id"]
 
     if status["status"] == "RUNNING" and delivery["status"] not in (None, "RUNNING"):
         client.update_run(run_id, status="RUNNING")
         client.set_tag(run_id, "resumed", "true")
-    metrics = [
-        Metric(name, value, point["time_ms"], point["step"])
-        for point in read_points(folder)[delivery["points"] :]
-        for name, value in point["values"].items()
-    ]
-    result = read_json(folder / record.RESULT) if status["status"] == "FINISHED" else None
-    if result is not None:
-        metrics += [Metric(name, value, status["time_ms"], 0) for name, value in result["metrics"].items()]
-        client.set_tag(run_id, "weights_sha256", result["weights_sha256"])
-        for name in ARTIFACTS:
-            client.log_artifact(run_id, str(folder / name))
+    # Tags may come late (the doctor's verdict) or anew (another commit at a second try).
+    tags = description["tags"] | ({"message": status["message"]} if status["message"] else {})
+    tags |= {"weights_sha256": result["weights_sha256"]} if result else {}
+    if delivery.get("tags") != (digest := hashlib.sha256(json.dumps(tags).encode()).hexdigest()):
+        client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+        delivery["tags"] = digest
+
+    # A resumed run counts its points from its checkpoint again; those sent before are not sent twice.
+    for points in _chunks(read_points(folder)[delivery["points"] :], POINTS_AT_ONCE):
+        _send_metrics(
+            client,
+            run_id,
+            [
+                Metric(name, value, point["time_ms"], point["step"])
+                for point in points
+                for name, value in point["values"].items()
+            ],
+        )
+        delivery["points"] += len(points)
+    if result:
+        numbers = [Metric(name, value, status["time_ms"], 0) for name, value in result["metrics"].items()]
+        _send_metrics(client, run_id, numbers)
+    if status["status"] != "RUNNING":
+        for path in (folder / name for name in ARTIFACTS):
+            if path.exists():
+                client.log_artifact(run_id, str(path))
+        client.set_terminated(run_id, status["status"], status["time_ms"])
+    delivery["status"] = status["status"]
+
+
+def _begin(client: "MlflowClient", description: dict[str, Any], experiment: str, parents: list[str]) -> str:
+    """The id of the MLflow run with this description, its parameters and data sets; made if there is none."""
+    from mlflow.entities import Param
+
+    experiment_id = ensure_experiment(client, experiment)
+    above = None
+    for depth in range(len(parents)):
+        above = ensure_parent(client, experiment_id, tuple(parents[: depth + 1]), above)
+    identity = {record.HASH: description["hash"]}
+    tags = description["tags"] | ({"mlflow.parentRunId": above} if above else {})
+    run_id = _find_or_create(client, experiment_id, identity, tags, description["title"], description["started_ms"])
+    for chunk in _chunks([Param(name, value) for name, value in description["params"].items()], MOST_PARAMS):
+        client.log_batch(run_id, params=chunk)
+    return run_id
+
+
+def _send_metrics(client: "MlflowClient", run_id: str, metrics: list[Any]) -> None:
     for chunk in _chunks(metrics, MOST_METRICS):
         client.log_batch(run_id, metrics=chunk)
-    if status["message"]:
-        client.set_tag(run_id, "message", status["message"])
-    if status["status"] != "RUNNING":
-        client.set_terminated(run_id, status["status"], status["time_ms"])
-    # A resumed run counts its points from its checkpoint again; those sent before are not sent twice.
-    delivery |= {"points": max(delivery["points"], status["points"]), "status": status["status"]}
 
 
 def ensure_experiment(client: "MlflowClient", name: str) -> str:
@@ -195,6 +270,8 @@ def _find_or_create(
     wanted = f"tags.{tag} = '{value}'"
     if "mlflow.parentRunId" in tags:
         wanted += f" and tags.mlflow.parentRunId = '{tags['mlflow.parentRunId']}'"
+    if start_ms is not None:  # another recording of the same experiment is another run
+        wanted += f" and attributes.start_time = {start_ms}"
     found = client.search_runs([experiment_id], wanted, max_results=1)
     if found:
         return found[0].info.run_id

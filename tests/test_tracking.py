@@ -11,7 +11,6 @@ import pytest
 
 from experiments import record
 from experiments.__main__ import main
-from experiments.delivery import Delivery
 from experiments.errors import NonFiniteLoss, run_command
 from experiments.recording import folder_of, read_json, read_points, write_json
 from experiments.running import run
@@ -148,33 +147,6 @@ def test_a_store_that_breaks_off_gets_the_rest_later(client, monkeypatch):
     deliver(client, folder_of(experiment))
     [found] = runs_in(client)
     assert curves_of(client, found.info.run_id) == recorded_curves(experiment)
-
-
-def test_the_delivery_thread_reports_what_did_not_arrive_and_only_that(client):
-    failures = {"first": 1, "second": 2}
-
-    def job(client, name):
-        failures[name] -= 1
-        if failures[name] >= 0:
-            raise Unreachable(f"{name} is lost")
-
-    with Delivery() as delivery:
-        for name in ("first", "second", "first"):
-            delivery.send(job, name)
-    assert delivery.trouble == "second is lost"  # "first" has arrived since; its success is not second's
-
-
-def test_a_damaged_file_does_not_kill_the_delivery_of_others(client):
-    good, bad = small_moons(), small_moons(seed=1)
-    for experiment in (good, bad):
-        run(experiment)
-        address(folder_of(experiment), TOY)
-    (folder_of(bad) / record.RUN).write_text("{")
-    with Delivery() as delivery:
-        delivery.send(deliver, folder_of(bad))
-        delivery.send(deliver, folder_of(good))
-    assert "run.json is not readable JSON" in delivery.trouble
-    assert [found.data.tags["hash"] for found in runs_in(client)] == [good.hash]
 
 
 def test_a_run_that_has_not_begun_is_not_sent(client):
