@@ -8,7 +8,7 @@ however slow or dead, can touch a training. This module holds the names only; it
 results/runs/
   mlflow.db, artifacts/     the default MLflow store
   <hash>/
-    run.json                hash, title, params and tags, written at the first start
+    run.json                hash, title, params, tags and data sets, written at the first start
     points.jsonl            the curves: one line per log call {"step", "time_ms", "values"}
     checkpoint.pt           everything needed to go on; gone once the run is done
     status.json             RUNNING, FINISHED, FAILED or KILLED, and how many points are final
@@ -56,6 +56,7 @@ HASH, SELECTION, PAIR_TITLE, PROTOCOL, DATA_FINGERPRINT = (
     "data_fingerprint",
 )
 COMMIT, DIRTY, COMMAND, HARDWARE, VERSIONS = "git_commit", "git_dirty", "command", "hardware", "versions"
+DIFF = "git_diff"  # first 16 digits of the SHA-256 of changes.patch
 VERDICT, VERDICT_SENTENCE = "verdict", "verdict_sentence"  # the doctor's, before the first step
 
 # How a checkpoint can be chosen. Only `target_oracle` looks at target labels, and says so.

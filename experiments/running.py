@@ -12,10 +12,11 @@ import torch
 
 from datasets import load_pair
 from experiments import record
-from experiments.environment import describe_environment
+from experiments.environment import describe_datasets, describe_environment, keep_changes
 from experiments.errors import NonFiniteLoss
 from experiments.evaluation import project, proxy_a_distance, sample_features
 from experiments.experiment import Experiment
+from experiments.methods import METHODS
 from experiments.networks import Networks
 from experiments.recording import Recording, claim, folder_of, is_done, read_json, write_atomically
 from experiments.selection import select
@@ -58,6 +59,7 @@ def run(experiment: Experiment, report: Report = ignore) -> dict[str, Any]:
                 "hash": experiment.hash,
                 "title": experiment.title,
                 "params": experiment.flat(),
+                "datasets": describe_datasets(pair, METHODS[experiment.method].reads),
                 "tags": describe_environment()
                 | {
                     record.KIND: "run",
@@ -69,6 +71,8 @@ def run(experiment: Experiment, report: Report = ignore) -> dict[str, Any]:
                 },
             },
         )
+        if recording.state is None:
+            keep_changes(folder)
 
         def log(step: int, values: dict[str, float]) -> None:
             recording.log(step, values)

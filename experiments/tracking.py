@@ -236,7 +236,29 @@ def _begin(client: "MlflowClient", description: dict[str, Any], experiment: str,
     run_id = _find_or_create(client, experiment_id, identity, tags, description["title"], description["started_ms"])
     for chunk in _chunks([Param(name, value) for name, value in description["params"].items()], MOST_PARAMS):
         client.log_batch(run_id, params=chunk)
+    client.log_inputs(run_id, [_input(description, dataset) for dataset in description.get("datasets", [])])
     return run_id
+
+
+def _input(description: dict[str, Any], dataset: dict[str, Any]) -> Any:
+    """A training split as MLflow shows it in the column Dataset and on the run's page."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    labels = "labels read" if dataset["labels"] else "labels unread"
+    schema = [{"type": "tensor", "tensor-spec": {"dtype": dataset["dtype"], "shape": [-1, *dataset["shape"]]}}]
+    return DatasetInput(
+        Dataset(
+            name=f"{dataset['domain']} ({dataset['role']}, {labels})",
+            digest=description["tags"][record.DATA_FINGERPRINT][:16],
+            source_type="code",
+            source=json.dumps(
+                {"tags": {"mlflow.source.name": f"datasets.load_pair({description['params']['pair']!r})"}}
+            ),
+            schema=json.dumps({"mlflow_tensorspec": {"features": json.dumps(schema), "targets": None}}),
+            profile=json.dumps({"num_rows": dataset["count"]}),
+        ),
+        [InputTag("mlflow.data.context", "training")],
+    )
 
 
 def _send_metrics(client: "MlflowClient", run_id: str, metrics: list[Any]) -> None:

@@ -1,5 +1,7 @@
+import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -9,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from experiments import record
+from experiments import environment, record, tracking
 from experiments.__main__ import main
 from experiments.errors import NonFiniteLoss, run_command
 from experiments.recording import folder_of, read_json, read_points, write_json
@@ -45,6 +47,11 @@ def recorded_curves(experiment) -> dict[str, list[tuple[int, float]]]:
     return curves
 
 
+def sent_files(experiment) -> set[str]:
+    # The patch is there when the code under test is not committed.
+    return {"curves.parquet", "features.npz"} | {path.name for path in folder_of(experiment).glob("changes.patch")}
+
+
 def stop_at(step_to_stop_at):
     def report(event, step, values, message=""):
         if (event, step) == ("saved", step_to_stop_at):
@@ -68,8 +75,128 @@ def test_mlflow_has_everything_and_has_it_once(client):
     assert tags.items() <= found.data.tags.items()
     assert found.data.tags["weights_sha256"] == read_json(folder_of(experiment) / record.RESULT)["weights_sha256"]
     assert curves_of(client, found.info.run_id) == recorded_curves(experiment)
-    assert {file.path for file in client.list_artifacts(found.info.run_id)} == {"curves.parquet", "features.npz"}
+    assert {file.path for file in client.list_artifacts(found.info.run_id)} == sent_files(experiment)
     assert undelivered() == []
+
+
+@pytest.mark.parametrize(
+    ("method", "trained_on"),
+    [
+        ("source_only", {"Moons (source, labels read)"}),
+        ("dann", {"Moons (source, labels read)", "Moons rotated by 35° (target, labels unread)"}),
+        ("target_only", {"Moons rotated by 35° (target, labels read)"}),
+    ],
+)
+def test_mlflow_shows_what_a_run_was_trained_on(client, method, trained_on):
+    experiment = small_moons(method=method, steps=10)
+    run(experiment)
+    send(client, experiment)
+    [found] = runs_in(client)
+    inputs = {each.dataset.name: each for each in found.inputs.dataset_inputs}
+    assert inputs.keys() == trained_on
+    for each in inputs.values():
+        assert each.dataset.digest == found.data.tags["data_fingerprint"][:16]
+        assert {tag.key: tag.value for tag in each.tags} == {"mlflow.data.context": "training"}
+        assert json.loads(each.dataset.profile) == {"num_rows": 300}
+
+
+def test_a_patch_of_the_code_goes_with_a_run_however_it_ends(client, monkeypatch):
+    monkeypatch.setattr(environment, "uncommitted_changes", lambda: b"the patch")
+    experiment = small_moons(lr=InverseDecay(lr=1e30), log_every=1)
+    with pytest.raises(NonFiniteLoss):
+        run(experiment)
+    send(client, experiment)
+    [found] = runs_in(client)
+    assert [file.path for file in client.list_artifacts(found.info.run_id)] == ["changes.patch"]
+
+
+def test_a_verdict_that_comes_after_the_first_delivery_arrives(client):
+    experiment = small_moons()
+
+    def report(event, step, values, message=""):
+        if event == "started":
+            send(client, experiment)
+            assert "verdict" not in runs_in(client)[0].data.tags
+
+    run(experiment, report)
+    deliver(client, folder_of(experiment))
+    [found] = runs_in(client)
+    assert found.data.tags["verdict"] == read_json(folder_of(experiment) / record.RUN)["tags"]["verdict"]
+
+
+def test_a_delivery_that_breaks_off_at_any_request_is_completed(client, monkeypatch):
+    experiment = small_moons()
+    run(experiment)
+    requests, requests_before_it_fails = [], 0
+
+    def breaking(name):
+        whole = getattr(type(client), name)
+
+        def call(self, *arguments, **named):
+            answer = whole(self, *arguments, **named)
+            requests.append(name)
+            if len(requests) == requests_before_it_fails:  # it arrived, the answer did not
+                raise OSError("connection reset")
+            return answer
+
+        monkeypatch.setattr(type(client), name, call)
+
+    names = ("create_experiment", "create_run", "log_batch", "log_inputs", "log_artifact", "set_terminated")
+    for name in names:
+        breaking(name)
+    send(client, experiment, Destination("whole"))
+    assert set(requests) == set(names)
+    for requests_before_it_fails in range(1, len(requests) + 1):
+        requests.clear()
+        destination = Destination(f"broken at {requests_before_it_fails}")
+        with pytest.raises(Unreachable, match="connection reset"):
+            send(client, experiment, destination)
+        assert undelivered() == [folder_of(experiment)]
+        deliver(client, folder_of(experiment))
+        [found] = runs_in(client, destination.experiment)
+        assert (found.info.status, found.data.params) == ("FINISHED", experiment.flat())
+        assert len(found.inputs.dataset_inputs) == 2
+        assert curves_of(client, found.info.run_id) == recorded_curves(experiment)
+        assert {file.path for file in client.list_artifacts(found.info.run_id)} == sent_files(experiment)
+
+
+def test_another_recording_of_the_same_experiment_is_another_run(client):
+    experiment = small_moons()
+    for _ in range(2):
+        run(experiment)
+        send(client, experiment)
+        shutil.rmtree(folder_of(experiment))  # as on another machine
+        time.sleep(0.002)  # a recording is known by its start in milliseconds
+    found = runs_in(client)
+    assert len(found) == 2
+    for each in found:
+        history = client.get_metric_history(each.info.run_id, record.TARGET_ACCURACY)
+        assert [point.step for point in history] == [10, 20, 30]
+
+
+def test_a_store_that_breaks_off_again_and_again_gets_further_each_time(client, monkeypatch):
+    monkeypatch.setattr(tracking, "POINTS_AT_ONCE", 2)
+    experiment = small_moons()
+    run(experiment)
+    whole = type(client).log_batch
+    sent = []
+
+    def take_one(self, run_id, metrics=(), **rest):
+        if metrics and sent and sent[-1] is not None:
+            sent.append(None)
+            raise OSError("connection reset")
+        sent.append(metrics or None)
+        whole(self, run_id, metrics=metrics, **rest)
+
+    monkeypatch.setattr(type(client), "log_batch", take_one)
+    attempts = 0
+    while attempts == 0 or undelivered():
+        attempts += 1
+        with contextlib.suppress(Unreachable):
+            send(client, experiment)
+    points = [metrics for metrics in sent if metrics]
+    assert sum(map(len, points)) == sum(map(len, recorded_curves(experiment).values()))
+    assert attempts == len(points)
 
 
 def test_a_resumed_run_goes_on_in_its_curves(client):
@@ -229,4 +356,4 @@ def test_a_store_that_is_away_stops_no_run_and_gets_it_later(runs, start_server,
     assert found.info.status == "FINISHED"
     sent = {name for point in read_points(result.parent) for name in point["values"]}
     assert sent | json.loads(result.read_text())["metrics"].keys() == found.data.metrics.keys()
-    assert {file.path for file in client.list_artifacts(found.info.run_id)} == {"curves.parquet", "features.npz"}
+    assert {file.path for file in client.list_artifacts(found.info.run_id)} >= {"curves.parquet", "features.npz"}
