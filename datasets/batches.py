@@ -51,6 +51,7 @@ class Batches(Generic[B]):
         augment: Augment | None = None,
         device: torch.device | str = "cpu",
         resident: bool | None = None,
+        shard: tuple[int, int] = (0, 1),
     ) -> None: ...
 
     @overload
@@ -64,6 +65,7 @@ class Batches(Generic[B]):
         augment: Augment | None = None,
         device: torch.device | str = "cpu",
         resident: bool | None = None,
+        shard: tuple[int, int] = (0, 1),
     ) -> None: ...
 
     def __init__(
@@ -76,26 +78,38 @@ class Batches(Generic[B]):
         augment: Augment | None = None,
         device: torch.device | str = "cpu",
         resident: bool | None = None,
+        shard: tuple[int, int] = (0, 1),
     ) -> None:
         """Put a split on the device.
 
         Args:
             split: what to draw from.
-            batch_size: samples per batch, at least 1.
+            batch_size: samples per batch, at least 1; of all shards together.
             seed: any integer.
             mean: subtracted from the inputs after scaling, `(C,)` or `(D,)`; None subtracts nothing.
             augment: how images vary; None leaves them as they are.
             device: where batches arrive.
             resident: keep all samples on the device; None does so up to `RESIDENT_BYTES`.
+            shard: which of how many equal parts of every batch to hand out, counted from 0. All parts draw the same
+                order, so that as many processes together see the batches of one.
         """
         check_batch_size(batch_size)
+        part, parts = shard
+        if not 0 <= part < parts:
+            raise DatasetError(f"shard must be (part, parts) with 0 <= part < parts, got {shard}")
+        if batch_size % parts:
+            raise DatasetError(
+                f"batch_size must be a multiple of the {parts} parts it is divided into, got {batch_size}"
+            )
         if not len(split):
             raise DatasetError(f"split {split.name!r} must have at least 1 sample, got 0")
         if augment is not None:
             augment.check(tuple(split.inputs.shape[1:]))
         if resident is None:
             resident = split.inputs.nbytes <= RESIDENT_BYTES
-        self.split, self.batch_size, self.seed, self.augment = split, batch_size, seed, augment
+        self.split, self.seed, self.augment = split, seed, augment
+        self._drawn, self.batch_size = batch_size, batch_size // parts  # by all shards, and by this one
+        self._shard = slice(part * self.batch_size, (part + 1) * self.batch_size)
         self.device = torch.device(device)
         self._inputs = split.inputs.to(self.device) if resident else split.inputs
         self._labels = split.labels.to(self._inputs.device) if isinstance(split, Labelled) else None
@@ -123,11 +137,11 @@ class Batches(Generic[B]):
         Returns:
             The labels, int64 `(batch_size,)`, or None from an unlabelled split.
         """
-        position, index = self._order.position, self._order.take(self.batch_size)
+        position, index = self._order.position, self._order.take(self._drawn)[self._shard]
         if self.augment is None:
             normalise(self._inputs.index_select(0, index).to(self.device), self._shift, out)
         else:
-            bits = self.augment.bits_for(self.seed, self.split.name, position, self.batch_size)
+            bits = self.augment.bits_for(self.seed, self.split.name, position, self._drawn)[self._shard]
             samples = self.augment.pick(self._inputs, index, bits).to(self.device)
             if self.augment.colour:
                 torch.mul(samples, 1 / 255, out=out)
