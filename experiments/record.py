@@ -22,7 +22,11 @@ results/runs/
 """
 
 import os
+import posixpath
+import re
 from pathlib import Path
+
+from experiments.errors import BadInput
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"
@@ -44,6 +48,23 @@ SELECTED_STEP = f"{SELECTED}step"
 SELECTED_SOURCE_ACCURACY, SELECTED_TARGET_ACCURACY = f"{SELECTED}{SOURCE_ACCURACY}", f"{SELECTED}{TARGET_ACCURACY}"
 PROXY_A_DISTANCE = "proxy_a_distance"
 TRAIN_TIME_S, STEPS_PER_S = "train_time_s", "steps_per_s"
+
+LONGEST_NAME = 250  # MLflow's own limit
+
+
+def check_metric_name(name: str) -> None:
+    """Refuse what MLflow would not take as the name of a metric, before anything is trained for it.
+
+    Raises:
+        BadInput: naming the metric and what is allowed.
+    """
+    is_plain_path = posixpath.normpath(name) == name and name != "." and not name.startswith(("/", ".."))
+    if not (re.fullmatch(r"[\w./ :-]+", name) and is_plain_path and len(name) <= LONGEST_NAME):
+        raise BadInput(
+            f"metric name must be at most {LONGEST_NAME} letters, digits, spaces and _ - . : /, "
+            f"and no path that begins or ends with / or goes through . or .., got {name!r}"
+        )
+
 
 # Tags of an MLflow run.
 KIND = "kind"  # "run", "study", "trial" or "report"

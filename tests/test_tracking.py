@@ -10,13 +10,23 @@ import urllib.error
 import urllib.request
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from experiments import environment, record, tracking
 from experiments.__main__ import main
-from experiments.errors import NonFiniteLoss, run_command
+from experiments.errors import BadInput, NonFiniteLoss, run_command
 from experiments.recording import folder_of, read_json, read_points, write_json
 from experiments.running import run
-from experiments.tracking import Destination, Unreachable, address, deliver, open_client, undelivered
+from experiments.tracking import (
+    Destination,
+    Unreachable,
+    address,
+    check_tracking_uri,
+    deliver,
+    open_client,
+    undelivered,
+)
 from grl.schedules import InverseDecay
 from tests.small_runs import small_moons
 
@@ -274,6 +284,89 @@ def test_a_store_that_breaks_off_gets_the_rest_later(client, monkeypatch):
     deliver(client, folder_of(experiment))
     [found] = runs_in(client)
     assert curves_of(client, found.info.run_id) == recorded_curves(experiment)
+
+
+@given(st.one_of(st.text(max_size=8), st.text("ab:.-_/ é\n", max_size=12), st.integers(248, 252).map("a".__mul__)))
+@settings(max_examples=500)
+@example("")
+@example(".")
+@example("..a")
+@example("a/../b")
+@example("a/")
+@example("label loss: a-b.c/d_0")
+@example("MNIST → MNIST-M")
+def test_a_metric_name_is_refused_exactly_when_mlflow_refuses_it(name):
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.validation import _validate_metric
+
+    try:
+        _validate_metric(name, 0.5, 0, 0)
+    except MlflowException:
+        with pytest.raises(BadInput, match=r"^metric name must be at most 250 letters"):
+            record.check_metric_name(name)
+    else:
+        if not name.endswith("\n"):  # a slip of MLflow's pattern
+            record.check_metric_name(name)
+
+
+@pytest.mark.parametrize(
+    ("uri", "wrong"),
+    [
+        ("htp://x", "scheme 'htp' is unknown"),
+        ("mysql//", "there is no scheme"),
+        ("localhost:5000", "there is no scheme"),
+        ("/somewhere/mlruns", "there is no scheme"),
+        ("file:///somewhere/mlruns", "scheme 'file' is unknown"),
+        ("http://", "the host is empty"),
+        ("http://:5000", "the host is empty"),
+        ("http://localhost:99999", "Port out of range 0-65535"),
+        ("http://localhost:0", "the port must be 1 to 65535"),
+        ("http://localhost:five", "Port could not be cast to integer value as 'five'"),
+        ("http://[::1", "Invalid IPv6 URL"),
+        ("http://local host", "it contains a space"),
+        ("http://localhost:5000\n", "it contains a space"),
+        ("postgresql://user:word@:5432/mlflow", "the host is empty"),
+        ("sqlite://", "there is no path of a file"),
+        ("sqlite:///", "there is no path of a file"),
+        ("sqlite://mlflow.db", "there is no path of a file"),
+        ("sqlite:mlflow.db", "there is no scheme"),
+    ],
+)
+def test_a_tracking_uri_that_no_store_can_have_is_said_before_training(runs, uri, wrong, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(BadInput) as caught:
+        check_tracking_uri()
+    assert str(caught.value) == (
+        "MLFLOW_TRACKING_URI must be sqlite:///path or one of http://host, https://host, postgresql://host, "
+        f"mysql://host, mssql://host, got {uri!r}: {wrong}"
+    )
+    assert run_command(main, ["run", "moons"]) == 2
+    assert capsys.readouterr().err == f"error: {caught.value}\n"
+    assert not list(runs.glob("*/status.json"))
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://localhost:5000",
+        "https://user:word@mlflow.example.org/under/a/path",
+        "http://[::1]:5000",
+        "postgresql://user:word@db/mlflow",
+        "mysql+pymysql://db:3306/mlflow",
+        "sqlite:///relative.db",
+        "sqlite:////absolute/with a space.db",
+        "databricks",
+    ],
+)
+def test_a_tracking_uri_that_a_store_can_have_is_taken(uri, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    check_tracking_uri()
+
+
+def test_every_kind_of_store_that_mlflow_knows_is_allowed():
+    from mlflow.store.db.db_types import DATABASE_ENGINES
+
+    assert {*DATABASE_ENGINES} == {*tracking.DATABASES, "sqlite"}
 
 
 def test_a_run_that_has_not_begun_is_not_sent(client):
