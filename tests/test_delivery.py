@@ -1,14 +1,20 @@
+import json
+import shutil
+import signal
 import threading
 
 import pytest
 
 from experiments import delivery as module
 from experiments import record
+from experiments.__main__ import main
 from experiments.delivery import Delivery
-from experiments.errors import BadInput
-from experiments.recording import folder_of
+from experiments.errors import BadInput, run_command
+from experiments.recording import folder_of, read_points
 from experiments.running import run
-from experiments.tracking import Destination, Unreachable, address, deliver, undelivered
+from experiments.tracking import Destination, Unreachable, address, deliver, open_client, undelivered
+from tests.mlflow_server import MlflowServer
+from tests.recorded_curves import curves_of, recorded_curves
 from tests.small_runs import small_moons
 
 TOY = Destination("toy")
@@ -151,3 +157,103 @@ def test_a_uri_that_no_store_can_have_is_said_before_anything_starts(monkeypatch
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "htp://x")
     with pytest.raises(BadInput, match="scheme 'htp' is unknown"):
         Delivery()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, migrated_store):
+    """A real MLflow server, down at first; starting it takes seconds, so the tests share it."""
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copy(migrated_store, folder / "server.db")
+    server = MlflowServer(folder)
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def remote(server, runs, monkeypatch):
+    """That server as the store that commands use."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    return server
+
+
+def find_run(experiment_name):
+    client = open_client()
+    [found] = client.search_runs([client.get_experiment_by_name(experiment_name).experiment_id])
+    return client, found
+
+
+def test_a_store_that_is_away_stops_no_run_and_gets_it_later(remote, runs, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "400")
+    remote.kill()
+    with pytest.raises(Unreachable, match=f"^MLflow store {remote.uri} cannot be reached: "):
+        open_client()
+    options = ["--steps", "20", "--evaluate-every", "10", "--log-every", "5", "--workers", "1"]
+    assert run_command(main, ["run", "moons", *options]) == 1
+    said = capsys.readouterr().out
+    assert "[1/1] dann moons seed 0 [moons]: target accuracy" in said
+    assert f"not in MLflow: MLflow store {remote.uri} cannot be reached" in said
+    assert "python -m experiments sync" in said
+    [result] = runs.glob("*/result.json")
+    assert run_command(main, ["sync"]) == 2
+    assert f"error: MLflow store {remote.uri} cannot be reached" in capsys.readouterr().err
+
+    remote.start()
+    assert run_command(main, ["sync"]) == 0
+    assert capsys.readouterr().out == f"sent {result.parent.name}\n"
+    assert run_command(main, ["sync"]) == 0
+    assert capsys.readouterr().out == f"nothing to send: {remote.uri} has every recorded run\n"
+    client, found = find_run("moons")
+    assert found.info.status == "FINISHED"
+    sent = {name for point in read_points(result.parent) for name in point["values"]}
+    assert sent | json.loads(result.read_text())["metrics"].keys() == found.data.metrics.keys()
+    assert {file.path for file in client.list_artifacts(found.info.run_id)} >= {"curves.parquet", "features.npz"}
+
+
+def test_a_server_killed_and_restarted_in_the_middle_gets_every_point_once(remote):
+    remote.start()
+    experiment = small_moons(steps=60, log_every=1)
+    destination = Destination("restarted")
+    address(folder_of(experiment), destination)
+    arrived = threading.Event()
+
+    def note(client):
+        arrived.set()
+
+    with Delivery() as delivery:
+
+        def report(event, step, values, message=""):
+            if (event, step) == ("saved", 20):
+                delivery.send(note)  # after the points up to here
+                assert arrived.wait(60)
+                remote.kill()
+            if (event, step) == ("saved", 50):
+                remote.start()
+            if event == "saved":
+                delivery.send(deliver, folder_of(experiment))
+
+        run(experiment, report)
+        delivery.send(deliver, folder_of(experiment))
+    assert delivery.trouble == ""
+    client, found = find_run("restarted")
+    assert found.info.status == "FINISHED"
+    assert curves_of(client, found.info.run_id) == recorded_curves(experiment)
+
+
+def test_a_server_that_hangs_holds_up_neither_run_nor_end_and_gets_it_later(remote, monkeypatch):
+    remote.start()
+    monkeypatch.setattr(module, "REQUEST_TIMEOUT_S", 1)
+    experiment = small_moons()
+    address(folder_of(experiment), Destination("hung"))
+    remote.signal(signal.SIGSTOP)
+    try:
+        with Delivery() as delivery:
+            run(experiment)
+            delivery.send(deliver, folder_of(experiment))
+        assert delivery.trouble == f"MLflow store {remote.uri} has not answered for 1 s"
+        assert undelivered() == [folder_of(experiment)]
+    finally:
+        remote.signal(signal.SIGCONT)
+    assert run_command(main, ["sync"]) == 0
+    client, found = find_run("hung")
+    assert found.info.status == "FINISHED"
+    assert curves_of(client, found.info.run_id) == recorded_curves(experiment)

@@ -1,13 +1,7 @@
 import contextlib
 import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 
 import pytest
 from hypothesis import example, given, settings
@@ -16,7 +10,7 @@ from hypothesis import strategies as st
 from experiments import environment, record, tracking
 from experiments.__main__ import main
 from experiments.errors import BadInput, NonFiniteLoss, run_command
-from experiments.recording import folder_of, read_json, read_points, write_json
+from experiments.recording import folder_of, read_json, write_json
 from experiments.running import run
 from experiments.tracking import (
     Destination,
@@ -24,10 +18,10 @@ from experiments.tracking import (
     address,
     check_tracking_uri,
     deliver,
-    open_client,
     undelivered,
 )
 from grl.schedules import InverseDecay
+from tests.recorded_curves import curves_of, recorded_curves
 from tests.small_runs import small_moons
 
 TOY = Destination("toy")
@@ -40,21 +34,6 @@ def send(client, experiment, destination=TOY):
 
 def runs_in(client, name="toy"):
     return client.search_runs([client.get_experiment_by_name(name).experiment_id])
-
-
-def curves_of(client, run_id) -> dict[str, list[tuple[int, float]]]:
-    names = client.get_run(run_id).data.metrics
-    return {name: [(m.step, m.value) for m in client.get_metric_history(run_id, name)] for name in names}
-
-
-def recorded_curves(experiment) -> dict[str, list[tuple[int, float]]]:
-    curves = {}
-    for point in read_points(folder_of(experiment)):
-        for name, value in point["values"].items():
-            curves.setdefault(name, []).append((point["step"], value))
-    for name, value in (read_json(folder_of(experiment) / record.RESULT) or {"metrics": {}})["metrics"].items():
-        curves[name] = [(0, value)]
-    return curves
 
 
 def sent_files(experiment) -> set[str]:
@@ -383,70 +362,3 @@ def test_results_cut_short_by_a_crash_are_not_delivered_as_finished(client):
     write_json(folder / record.STATUS, read_json(folder / record.STATUS) | {"status": "RUNNING"})
     send(client, experiment)
     assert runs_in(client)[0].info.status == "RUNNING"
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-@pytest.fixture
-def start_server(tmp_path, migrated_store):
-    """Starts a real MLflow server on a port of 127.0.0.1; it ends with the test."""
-    servers = []
-
-    def start(port: int) -> None:
-        (tmp_path / "server.db").write_bytes(migrated_store.read_bytes())
-        command = [
-            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-            *("--backend-store-uri", f"sqlite:///{tmp_path}/server.db"),
-            *("--artifacts-destination", str(tmp_path / "served")),
-        ]
-        with (tmp_path / "server.log").open("w") as log:
-            servers.append(subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True))
-        for _ in range(1200):
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
-                    return
-            except (urllib.error.URLError, OSError):
-                assert servers[-1].poll() is None, (tmp_path / "server.log").read_text()
-                time.sleep(0.1)
-        pytest.fail("the server did not start: " + (tmp_path / "server.log").read_text())
-
-    yield start
-    for server in servers:
-        os.killpg(server.pid, 15)
-        server.wait(20)
-
-
-def test_a_store_that_is_away_stops_no_run_and_gets_it_later(runs, start_server, monkeypatch, capsys):
-    monkeypatch.setenv("COLUMNS", "400")
-    port = free_port()
-    uri = f"http://127.0.0.1:{port}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    started = time.monotonic()
-    with pytest.raises(Unreachable, match=f"MLflow store {uri} cannot be reached: "):
-        open_client()
-    assert time.monotonic() - started < 10
-    options = ["--steps", "20", "--evaluate-every", "10", "--log-every", "5", "--workers", "1"]
-    assert run_command(main, ["run", "moons", *options]) == 1
-    said = capsys.readouterr().out
-    assert "[1/1] dann moons seed 0 [moons]: target accuracy" in said
-    assert f"not in MLflow: MLflow store {uri} cannot be reached" in said
-    assert "python -m experiments sync" in said
-    [result] = runs.glob("*/result.json")
-    assert run_command(main, ["sync"]) == 2
-    assert f"error: MLflow store {uri} cannot be reached" in capsys.readouterr().err
-
-    start_server(port)
-    assert run_command(main, ["sync"]) == 0
-    assert capsys.readouterr().out == f"sent {result.parent.name}\n"
-    assert run_command(main, ["sync"]) == 0
-    assert capsys.readouterr().out == f"nothing to send: {uri} has every recorded run\n"
-    client = open_client()
-    [found] = runs_in(client, "moons")
-    assert found.info.status == "FINISHED"
-    sent = {name for point in read_points(result.parent) for name in point["values"]}
-    assert sent | json.loads(result.read_text())["metrics"].keys() == found.data.metrics.keys()
-    assert {file.path for file in client.list_artifacts(found.info.run_id)} >= {"curves.parquet", "features.npz"}
