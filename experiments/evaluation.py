@@ -1,4 +1,7 @@
-"""What is measured on a trained network. Accuracies on the target test split alone see its labels."""
+"""What is measured on a trained network. Accuracies on the target test split alone see its labels.
+
+Everything is computed in float32 on the device of `mean`, where the networks are.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,15 +34,15 @@ def evaluating(networks: Networks) -> Iterator[None]:
 
 def draw(split: Any, count: int, mean: Tensor) -> Any:
     """A random sample of `split`, the same at every evaluation of every run, so that scores compare."""
-    return next(Batches(split, min(count, len(split)), seed=0, mean=mean))
+    return next(Batches(split, min(count, len(split)), seed=0, mean=mean, device=mean.device, resident=False))
 
 
 def accuracy(networks: Networks, split: Any, mean: Tensor) -> float:
     """Share of `split` (with labels) whose largest label logit is right, in [0, 1]."""
-    right = torch.zeros((), dtype=torch.int64)
+    right = torch.zeros((), dtype=torch.int64, device=mean.device)
     count = 0
-    for batch in one_pass(split, EVALUATION_BATCH, mean=mean):
-        right += (networks.predict(batch.inputs).argmax(1) == batch.labels).sum().cpu()
+    for batch in one_pass(split, EVALUATION_BATCH, mean=mean, device=mean.device):
+        right += (networks.predict(batch.inputs).argmax(1) == batch.labels).sum()
         count += len(batch.labels)
     return right.item() / count
 
@@ -53,7 +56,7 @@ def information_maximisation(label_logits: Tensor) -> float:
     Returns:
         A number in [0, ln C]. Source: Krause et al. (2010); as a validator, Musgrave et al. (2022).
     """
-    log_p = label_logits.double().log_softmax(1)
+    log_p = label_logits.cpu().double().log_softmax(1)  # there is no float64 on MPS
     p = log_p.exp()
     mean_p = p.mean(0)
     of_mean = torch.special.entr(mean_p).sum()

@@ -58,6 +58,8 @@ class Experiment:
     """Images per step, half source, half target; a method that reads one domain takes its half alone."""
     batch_norm: Literal["joint", "separate"] = "joint"
     """Source and target in one forward pass (statistics of both), or in a pass each."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the networks' products and sums in training; with bfloat16, weights, losses and evaluations stay float32."""
     evaluate_every: int = 500
     """Steps between evaluations, each followed by a checkpoint."""
     log_every: int = 50
@@ -86,6 +88,8 @@ class Experiment:
             )
         if self.batch_norm not in ("joint", "separate"):
             raise unknown("batch_norm", self.batch_norm, ("joint", "separate"))
+        if self.precision not in ("float32", "bfloat16"):
+            raise unknown("precision", self.precision, ("float32", "bfloat16"))
         if METHODS[self.method].adversarial:
             if self.alpha is None:
                 raise BadInput(f"alpha must be a schedule for method {self.method}, got None")

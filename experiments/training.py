@@ -8,9 +8,11 @@ from typing import Any
 import torch
 
 from datasets import Batches, DomainPair
-from experiments.errors import NonFiniteLoss
+from experiments.distributed import average, gather, place, share_batch_statistics
+from experiments.errors import BadInput, NonFiniteLoss
 from experiments.evaluation import draw, evaluate
 from experiments.experiment import Experiment
+from experiments.machine import AUTOMATIC, Machine, copy_to_cpu, random_states, restore_random
 from experiments.methods import METHODS
 from experiments.networks import Networks, build_networks, check_shape
 from experiments.randomness import derive_seed
@@ -23,7 +25,7 @@ EXAMINED_BATCH = 64  # inputs per domain that the doctor looks at
 
 @dataclass(frozen=True)
 class Trained:
-    """What training leaves behind: the networks, in training mode, and the mean they expect to be subtracted."""
+    """What training leaves behind, on its device: the networks, in training mode, and the mean they expect to lose."""
 
     networks: Networks
     mean: torch.Tensor
@@ -37,8 +39,9 @@ def train(
     save: Callable[[dict[str, Any]], None] = lambda state: None,
     diagnose: Callable[[Verdict], None] = lambda verdict: None,
     state: dict[str, Any] | None = None,
+    machine: Machine = AUTOMATIC,
 ) -> Trained:
-    """Train `experiment` on `pair`.
+    """Train `experiment` on `pair`; in a group of processes (`distributed.joined`) each takes its part of every batch.
 
     Args:
         log: Receives (steps done, values): the means of the training curves every `log_every` steps, the evaluation
@@ -46,16 +49,25 @@ def train(
         save: Receives the whole state after each evaluation but the last.
         diagnose: Receives the doctor's verdict on the untrained networks, if the method has an adversary.
         state: A state that `save` received, to go on from there; the end is then bit-identical to an uninterrupted run.
+        machine: How to compute. Of several processes, the first alone evaluates and calls `log`, `save` and `diagnose`.
 
     Raises:
-        BadInput: The network does not take the pair's inputs.
+        BadInput: The network does not take the pair's inputs, several processes cannot divide the batch or share its
+            BatchNorm, or `state` is of another number of processes.
         NonFiniteLoss: A loss is infinite or NaN; noticed when the curves are logged.
     """
     method = METHODS[experiment.method]
     check_shape(experiment.network, pair)
+    rank, processes = place()
+    device = machine.prepare()
+    compute_losses = machine.compiled(method.losses)
+    mixed_precision = torch.autocast(device.type, torch.bfloat16, enabled=experiment.precision == "bfloat16")
 
     # Networks and optimiser. One seed per run, one stream per purpose.
-    networks = build_networks(experiment.network, classes=len(pair.class_names), seed=experiment.seed).train()
+    networks = (
+        build_networks(experiment.network, classes=len(pair.class_names), seed=experiment.seed).train().to(device)
+    )
+    share_batch_statistics(networks, device)
     optimiser = torch.optim.SGD(
         networks.parameters(),
         lr=experiment.lr.lr,
@@ -63,7 +75,7 @@ def train(
         weight_decay=experiment.optimiser.weight_decay,
         fused=True,
     )
-    torch.manual_seed(derive_seed(experiment.seed, "dropout"))
+    torch.manual_seed(derive_seed(experiment.seed, f"dropout/{rank}" if rank else "dropout"))
 
     # Data. Which domains a method reads is decided here: source_only never opens the target, and only target_only
     # asks for its labels.
@@ -75,38 +87,55 @@ def train(
         case "target labels":
             splits = {"target": pair.reveal_target_labels(reader="target_only")}
     # Mean subtraction: the mean of what is trained on, so that source_only owes nothing to the target here either.
-    mean = torch.stack([split.mean() for split in splits.values()]).mean(0)
+    mean = torch.stack([split.mean() for split in splits.values()]).mean(0).to(device)
     half = experiment.batch_size // 2
+    if half % processes:
+        raise BadInput(
+            f"batch_size must be a multiple of {2 * processes} (two domains, {processes} processes), "
+            f"got {experiment.batch_size}"
+        )
     batches: dict[str, Any] = {
-        domain: Batches(split, half, seed=derive_seed(experiment.seed, f"order/{domain}"), mean=mean)
+        domain: Batches(
+            split,
+            half,
+            seed=derive_seed(experiment.seed, f"order/{domain}"),
+            mean=mean,
+            device=device,
+            shard=(rank, processes),
+        )
         for domain, split in splits.items()
     }
 
     # Where an interrupted run stopped, or a look at the adversary before the first step.
     start = 0
     if state is not None:
+        if len(state["random"]) != processes:
+            raise BadInput(
+                f"the checkpoint is of {len(state['random'])} processes, got {processes}: go on with as many "
+                f"(torchrun --nproc-per-node {len(state['random'])}), or delete it to start anew"
+            )
         start = state["step"]
         networks.load_state_dict(state["networks"])
         optimiser.load_state_dict(state["optimiser"])
-        torch.set_rng_state(state["random"])
+        restore_random(state["random"][rank])
         for domain, stream in batches.items():
             stream.load_state_dict(state["batches"][domain])
     elif experiment.alpha is not None:
         source, target = (draw(split, EXAMINED_BATCH, mean).inputs for split in (pair.source, pair.target))
-        diagnose(
-            examine(
-                networks.feature_extractor,
-                networks.domain_classifier,
-                source,
-                target,
-                alpha=experiment.alpha(0.0, step=0),
-                schedule=experiment.alpha,
-                steps=experiment.steps,
-            )
+        verdict = examine(
+            networks.feature_extractor,
+            networks.domain_classifier,
+            source,
+            target,
+            alpha=experiment.alpha(0.0, step=0),
+            schedule=experiment.alpha,
+            steps=experiment.steps,
         )
+        if rank == 0:
+            diagnose(verdict)
 
     curves = [LABEL_LOSS, DOMAIN_LOSS, DOMAIN_ACCURACY] if method.adversarial else [LABEL_LOSS]
-    window = torch.zeros(len(curves))  # sums since the last point, kept on the device
+    window = torch.zeros(len(curves), device=device)  # sums since the last point, kept on the device
     window_start = start
     for step in range(start, experiment.steps):
         # Schedules: functions of progress alone, in [0, 1).
@@ -119,21 +148,29 @@ def train(
 
         # One update.
         drawn = [next(stream) for stream in batches.values()]
-        if experiment.domain_weight is None:
-            losses = method.losses(networks, *drawn)
-            loss = losses.label_loss
-        else:
-            losses = method.losses(networks, *drawn, alpha=scheduled[ALPHA], batch_norm=experiment.batch_norm)
-            assert losses.domain_loss is not None  # domain_weight is given for adversarial methods alone
-            loss = losses.label_loss + experiment.domain_weight * losses.domain_loss
+        with mixed_precision:
+            if experiment.domain_weight is None:
+                losses = compute_losses(networks, *drawn)
+                loss = losses.label_loss
+            else:
+                alpha = scheduled[ALPHA]
+                if machine.compile != "no":
+                    alpha = torch.full((), alpha, device=device)  # a float would be compiled into the graph
+                losses = compute_losses(networks, *drawn, alpha=alpha, batch_norm=experiment.batch_norm)
+                assert losses.domain_loss is not None  # domain_weight is given for adversarial methods alone
+                loss = losses.label_loss + experiment.domain_weight * losses.domain_loss
         optimiser.zero_grad()
         loss.backward()
+        # The gradient of the mean over all processes. DistributedDataParallel would give the same, but it wants one
+        # module around the objective, the adversary of source_only used, and a compiled graph cut into its buckets.
+        average(parameter.grad for parameter in networks.parameters() if parameter.grad is not None)
         optimiser.step()
 
         # Curves.
         window += torch.stack([value.detach() for value in losses if value is not None])
         done = step + 1
         if done % experiment.log_every == 0 or done == experiment.steps:
+            average([window])
             means = dict(zip(curves, (window / (done - window_start)).tolist(), strict=True))
             window.zero_()
             window_start = done
@@ -141,19 +178,21 @@ def train(
                 if not math.isfinite(value):
                     at = ", ".join(f"{key} {number:.4g}" for key, number in scheduled.items())
                     raise NonFiniteLoss(f"{name} is {value} at step {done}, {at}, pair {experiment.pair}")
-            log(done, means | scheduled)
+            if rank == 0:
+                log(done, means | scheduled)
 
         # Evaluation and checkpoint.
         if done % experiment.evaluate_every == 0 or done == experiment.steps:
-            log(done, evaluate(networks, pair, mean))
-            if done < experiment.steps:
-                save(
-                    {
+            random = gather(random_states(device))
+            if rank == 0:  # the others wait at the next gradient
+                log(done, evaluate(networks, pair, mean))
+                if done < experiment.steps:
+                    whole = {
                         "step": done,
                         "networks": networks.state_dict(),
                         "optimiser": optimiser.state_dict(),
-                        "random": torch.get_rng_state(),
+                        "random": random,
                         "batches": {domain: stream.state_dict() for domain, stream in batches.items()},
                     }
-                )
+                    save(copy_to_cpu(whole))
     return Trained(networks, mean)
