@@ -111,10 +111,10 @@ def restore_random(states: dict[str, torch.Tensor]) -> None:
 
 
 def copy_to_cpu(state: Any) -> Any:
-    """`state` with every tensor in it on the CPU, so that it can be read on any machine."""
+    """`state` with a copy of every tensor on the CPU, readable on any machine and untouched by what follows."""
     match state:
         case torch.Tensor():
-            return state.cpu()
+            return state.to("cpu", copy=True)
         case dict():
             return {key: copy_to_cpu(value) for key, value in state.items()}
         case list():
