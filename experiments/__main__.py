@@ -1,4 +1,4 @@
-"""Command line: `python -m experiments {list, show, run, sync, ui}`."""
+"""Command line: `python -m experiments {list, show, run, sync, log-model, ui}`."""
 
 import os
 import subprocess
@@ -21,6 +21,7 @@ USAGE = """usage: python -m experiments COMMAND
   show NAME [OPTIONS]      every field of an experiment, or every run of a table
   run NAME [OPTIONS]       train what is not done yet; --help after NAME lists the options
   sync                     send to MLflow what an unreachable store has missed
+  log-model HASH           keep a finished run's model in MLflow, with signature and input example
   ui                       open the MLflow UI on http://127.0.0.1:5000 with the runs of this checkout
 
 examples:
@@ -131,23 +132,45 @@ def run(name: str, options: list[str]) -> int:
 
 
 def sync() -> int:
-    from experiments.tracking import Unreachable, deliver, open_client, undelivered
+    from experiments.tracking import Unreachable, check_tracking_uri, deliver, open_client, undelivered
 
+    check_tracking_uri()
     folders = undelivered()
     if not folders:
         console.print(f"nothing to send: {record.tracking_uri()} has every recorded run")
         return 0
+    kept = 0
     try:
         client = open_client()
         for folder in folders:
-            deliver(client, folder)
-            console.print(f"sent {folder.name}")
+            try:
+                deliver(client, folder)
+                console.print(f"sent {folder.name}")
+            except (BadInput, Unreachable) as error:
+                kept += 1
+                console.print(f"kept {folder.name}: {error}", style="red", markup=False, soft_wrap=True)
+                client = open_client()  # goes on with the others unless the store itself is away
     except Unreachable as error:
         raise BadInput(str(error)) from None
+    return 1 if kept else 0
+
+
+def log_model(name: str) -> int:
+    from experiments.model import log_model
+    from experiments.tracking import Unreachable
+
+    try:
+        names = log_model(record.runs_root() / name)
+    except Unreachable as error:
+        raise BadInput(str(error)) from None
+    console.print(f"MLflow has the model of run {name} in {', '.join(names)}", highlight=False)
     return 0
 
 
 def ui() -> int:
+    from experiments.tracking import check_tracking_uri
+
+    check_tracking_uri()
     address = ["--host", "127.0.0.1", "--port", os.environ.get("GRL_UI_PORT", "5000")]
     uri = record.tracking_uri()
     if uri.startswith("http"):
@@ -172,14 +195,18 @@ def main(arguments: list[str]) -> int:
             return run(name, options)
         case ["sync"]:
             return sync()
+        case ["log-model", name]:
+            return log_model(name)
         case ["ui"]:
             return ui()
         case ["show" | "run" as verb]:
             raise BadInput(f"{verb} needs a name: {', '.join([*EXPERIMENTS, *TABLES])}")
+        case ["log-model", *_]:
+            raise BadInput("log-model needs the hash of one run; python -m experiments show NAME prints it")
         case ["list" | "sync" | "ui" as verb, *rest]:
             raise BadInput(f"{verb} takes no arguments, got {' '.join(rest)}")
         case [verb, *_]:
-            raise unknown("command", verb, ("list", "show", "run", "sync", "ui"))
+            raise unknown("command", verb, ("list", "show", "run", "sync", "log-model", "ui"))
     raise AssertionError(arguments)
 
 

@@ -153,6 +153,19 @@ def test_a_damaged_run_is_no_trouble_of_others(client):
     assert found.data.tags["hash"] == good.hash
 
 
+def test_sync_sends_the_others_of_a_damaged_run(client, capsys):
+    good, bad = small_moons(), small_moons(seed=1)
+    for experiment in (good, bad):
+        run(experiment)
+        address(folder_of(experiment), TOY)
+    (folder_of(bad) / record.RUN).write_text("{")
+    assert run_command(main, ["sync"]) == 1
+    said = capsys.readouterr().out
+    assert f"sent {good.hash}\n" in said
+    assert f"kept {bad.hash}: {folder_of(bad) / record.RUN} is not readable JSON" in said
+    assert undelivered() == [folder_of(bad)]
+
+
 def test_a_uri_that_no_store_can_have_is_said_before_anything_starts(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "htp://x")
     with pytest.raises(BadInput, match="scheme 'htp' is unknown"):

@@ -1,0 +1,128 @@
+"""A finished run's networks as one model of raw inputs, kept in MLflow with its signature and without pickle."""
+
+import json
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from datasets import DomainPair, load_pair
+from experiments import record
+from experiments.errors import BadInput, unknown
+from experiments.methods import METHODS
+from experiments.networks import Networks, build_networks
+from experiments.recording import read_json
+from experiments.tracking import Unreachable, deliver, open_client
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+EXAMPLES = 4  # more than one: an exported graph takes any number of inputs only if its example is a batch
+
+
+class Model(nn.Module):
+    """Label logits (N, C) of inputs as a data set holds them: uint8 images (N, H, W, C) or float32 features (N, D)."""
+
+    mean: Tensor
+
+    def __init__(self, networks: Networks, mean: Tensor):
+        super().__init__()
+        self.feature_extractor = networks.feature_extractor
+        self.label_predictor = networks.label_predictor
+        self.register_buffer("mean", mean)
+        self.eval()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if inputs.dtype == torch.uint8:
+            inputs = (inputs.float() / 255 - self.mean).movedim(-1, 1)
+        else:
+            inputs = inputs - self.mean
+        return self.label_predictor(self.feature_extractor(inputs))
+
+
+def load_model(folder: Path) -> tuple[Model, DomainPair]:
+    """The final networks of the finished run in `folder`, and the pair they were trained on.
+
+    Raises:
+        BadInput: there is no such run, it is not finished, or the pair's data are not those that it was trained on.
+    """
+    description, status = read_json(folder / record.RUN), read_json(folder / record.STATUS)
+    if description is None or status is None:
+        raise unknown("run", folder.name, [path.parent.name for path in record.runs_root().glob(f"*/{record.RUN}")])
+    if status["status"] != "FINISHED":
+        raise BadInput(f"run {folder.name} is {status['status']}; only a FINISHED run has a model")
+    params = description["params"]
+    pair = load_pair(params["pair"])
+    if pair.fingerprint != description["tags"][record.DATA_FINGERPRINT]:
+        raise BadInput(f"run {folder.name} was trained on other data than pair {pair.id} has now; prepare those again")
+    networks = build_networks(params["network"], classes=len(pair.class_names), seed=0)
+    networks.load_state_dict(torch.load(folder / record.MODEL, weights_only=True))
+    # The mean of what was trained on, as the training took it.
+    splits = {
+        "source": (pair.source,),
+        "source and target": (pair.source, pair.target),
+        "target labels": (pair.target,),
+    }[METHODS[params["method"]].reads]
+    return Model(networks, torch.stack([split.mean() for split in splits]).mean(0)), pair
+
+
+def log_model(folder: Path) -> list[str]:
+    """Keep the model of the run in `folder` with each of its runs in MLflow that has none yet.
+
+    Returns:
+        The names of the MLflow experiments that have it.
+
+    Raises:
+        BadInput: as `load_model`, or the run belongs to no MLflow experiment of this store.
+        Unreachable: the store did not take the run or the model.
+    """
+    model, pair = load_model(folder)
+    client = open_client()
+    deliver(client, folder)
+    names = []
+    for key, delivery in (read_json(folder / record.DELIVERIES) or {}).items():
+        uri, experiment, *_ = json.loads(key)
+        if uri == record.tracking_uri():
+            try:
+                _log_one(client, model, pair.target.inputs[:EXAMPLES], delivery["run_id"])
+            except Exception as error:
+                raise Unreachable(f"MLflow store {uri} did not take the model of run {folder.name}: {error}") from error
+            names.append(experiment)
+    if not names:
+        raise BadInput(f"run {folder.name} belongs to no experiment of MLflow store {record.tracking_uri()}")
+    return names
+
+
+def _log_one(client: "MlflowClient", model: Model, example: Tensor, run_id: str) -> None:
+    run = client.get_run(run_id)
+    if run.outputs and run.outputs.model_outputs:
+        return
+    with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of MLflow's own code
+        from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+        from mlflow.models import Model as Description
+        from mlflow.models import infer_signature
+        from mlflow.pytorch import save_model
+
+        with torch.inference_mode():
+            logits = model(example)
+        # In steps, because mlflow.pytorch.log_model would choose the store and the experiment by global state.
+        kept = client.create_logged_model(
+            run.info.experiment_id, "model", source_run_id=run_id, params=run.data.params, model_type="classifier"
+        )
+        save_model(
+            model,
+            f"{temporary}/model",
+            mlflow_model=Description(kept.artifact_location, run_id, model_uuid=kept.model_id, model_id=kept.model_id),
+            signature=infer_signature(example.numpy(), logits.numpy()),
+            input_example=example.numpy(),
+            pip_requirements=[f"torch=={torch.__version__.split('+')[0]}"],
+            serialization_format="pt2",  # the traced graph: no pickle, and no code of this checkout needed to load it
+        )
+        client.log_model_artifacts(kept.model_id, f"{temporary}/model")
+        client.finalize_logged_model(kept.model_id, LoggedModelStatus.READY)
+        # Last: a model that broke off on the way is not taken for the run's.
+        client.log_outputs(run_id, [LoggedModelOutput(kept.model_id, step=0)])
