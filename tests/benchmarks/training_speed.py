@@ -3,23 +3,29 @@
     GRL_DATA=... OMP_NUM_THREADS=1 python -m tests.benchmarks.training_speed [pair]
 
 The bare step is forward, backward and optimiser of the same networks in the same memory format on one resident batch:
-no data, no schedules, no curves. Both are timed in turns in one process; the ratio of medians is what counts. Without
-GRL_DATA: `syn_digits_to_syn_digits_m`.
+no data, no schedules, no curves. Beside it the training in bfloat16 and, where there is a C++ compiler, the compiled
+one. All are timed in turns in one process; the ratio of medians is what counts. Without GRL_DATA:
+`syn_digits_to_syn_digits_m`.
 """
 
+import contextlib
 import dataclasses
 import os
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from datasets import Batches, DomainPair, Evaluation, Labelled, load_pair
 from experiments.digits import mnist_to_mnist_m, mnist_to_mnist_m_modern
+from experiments.errors import BadInput
 from experiments.experiment import Experiment
+from experiments.machine import AUTOMATIC, Machine
 from experiments.methods import METHODS
 from experiments.networks import build_networks
 from experiments.recording import Recording
@@ -48,7 +54,7 @@ def time_bare_step(experiment: Experiment, pair: DomainPair) -> float:
     return (time.perf_counter() - start) * 1000 / STEPS
 
 
-def time_training_step(experiment: Experiment, pair: DomainPair) -> float:
+def time_training_step(experiment: Experiment, pair: DomainPair, machine: Machine = AUTOMATIC) -> float:
     """Milliseconds per step of `train`: data, schedules, curves and their record included, evaluation apart."""
     stamps: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -58,7 +64,7 @@ def time_training_step(experiment: Experiment, pair: DomainPair) -> float:
             recording.log(step, values)
             stamps.append(time.perf_counter())
 
-        train(dataclasses.replace(experiment, steps=WARM_UP + STEPS), pair, log=log)
+        train(dataclasses.replace(experiment, steps=WARM_UP + STEPS), pair, log=log, machine=machine)
     first, last = WARM_UP // experiment.log_every - 1, (WARM_UP + STEPS) // experiment.log_every - 1
     return (stamps[last] - stamps[first]) * 1000 / STEPS
 
@@ -76,14 +82,19 @@ def main() -> None:
     for recipe in (mnist_to_mnist_m(), mnist_to_mnist_m_modern()):
         for method in ("source_only", "dann"):
             experiment = dataclasses.replace(recipe.with_method(method), log_every=10, evaluate_every=1000)
-            bare, whole = [], []
-            for _ in range(ROUNDS):
-                bare.append(time_bare_step(experiment, pair))
-                whole.append(time_training_step(experiment, pair))
-            ratio = statistics.median(bare) / statistics.median(whole)
+            timings: dict[str, Callable[[], float]] = {
+                "bare": partial(time_bare_step, experiment, pair),
+                "training": partial(time_training_step, experiment, pair),
+                "bfloat16": partial(time_training_step, dataclasses.replace(experiment, precision="bfloat16"), pair),
+            }
+            with contextlib.suppress(BadInput):  # no compiler
+                timings["compiled"] = partial(time_training_step, experiment, pair, Machine(compile="inductor"))
+            rounds = [{way: measure() for way, measure in timings.items()} for _ in range(ROUNDS)]
+            medians = {way: statistics.median(each[way] for each in rounds) for way in timings}
             print(
-                f"{recipe.network:<13}{method:<12} bare {statistics.median(bare):6.2f} ms  "
-                f"training {statistics.median(whole):6.2f} ms  ratio {ratio:.3f}",
+                f"{recipe.network:<13}{method:<12}",
+                *(f"{way} {value:6.2f} ms " for way, value in medians.items()),
+                f"bare / training {medians['bare'] / medians['training']:.3f}",
                 flush=True,
             )
 
