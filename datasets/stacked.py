@@ -63,15 +63,15 @@ class StackedBatches:
         return LabelledBatch(inputs, self._labels.index_select(0, index).view(len(self.seeds), self.batch_size))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the position, the same for all members, and what it refers to."""
+        """Return the position, which is the same for every seed, and what it refers to."""
         position = next(iter(self._orders.values())).position
-        return {"position": position, "seeds": list(self.seeds), "split": self.split.name, "samples": len(self.split)}
+        return {"position": position, "split": self.split.name, "samples": len(self.split)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go to a position that `state_dict` returned.
 
         Raises:
-            DatasetError: the position belongs to other seeds or another split.
+            DatasetError: the position belongs to another split.
         """
         position = read_position(state, self.state_dict())
         for order in self._orders.values():

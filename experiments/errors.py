@@ -17,6 +17,10 @@ class RunInUse(RuntimeError):
     """Another process is training this very run."""
 
 
+class MemberInUse(RunInUse):
+    """Another process is training one of the runs that were to be trained together."""
+
+
 class WorkerDied(RuntimeError):
     """A worker process ended without saying why; its own last words are on stderr."""
 

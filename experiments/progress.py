@@ -53,28 +53,31 @@ class RunProgress:
         self._bars.stop()
 
     def start(self, key: str, title: str, steps: int, step: int) -> None:
-        """The run called `key` begins, or goes on, at `step` of `steps`."""
+        """The run or runs called `key` begin, or go on, at `step` of `steps`."""
         task = self._bars.add_task(title, total=steps, completed=step, rate="", values="")
         self._running[key] = _Running(task, time.monotonic(), step)
         if step:
             self.console.print(f"{title}: going on from its checkpoint at step {step} of {steps}", soft_wrap=True)
 
     def advance(self, key: str, step: int, values: dict[str, float]) -> None:
-        """The run has logged `values` after `step` steps."""
+        """`values` were logged after `step` steps."""
         run = self._running[key]
         run.values |= {_SHORT[name]: value for name, value in values.items() if name in _SHORT}
         rate = (step - run.first_step) / max(time.monotonic() - run.began_s, 1e-9)
         shown = "  ".join(f"{name} {value:.3f}" for name, value in run.values.items())
         self._bars.update(run.task, completed=step, rate=f"{rate:.0f} steps/s", values=shown)
 
-    def finish(self, key: str, title: str, outcome: str) -> None:
-        """The run has ended; `outcome` is its last line. It may have been done before it could start here."""
+    def finish(self, title: str, outcome: str) -> None:
+        """A run has ended; `outcome` is its last line."""
         self.finished += 1
-        if key in self._running:
-            self._bars.remove_task(self._running.pop(key).task)
         self._bars.update(self._all, completed=self.finished)
         line = f"[{self.finished}/{self.total}] {title}: {outcome}"
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def end(self, key: str) -> None:
+        """What began as `key`, if it did, is over."""
+        if key in self._running:
+            self._bars.remove_task(self._running.pop(key).task)
 
 
 @dataclass

@@ -18,6 +18,7 @@ results/runs/
     model.pt                final weights
     changes.patch           what was not committed when the run was started; only where something was not
     deliveries.json         what MLflow has received, per destination
+  together/<name>/          checkpoint.pt of several runs that are trained as one program
 ```
 """
 
@@ -78,6 +79,7 @@ HASH, SELECTION, PAIR_TITLE, PROTOCOL, DATA_FINGERPRINT = (
 )
 COMMIT, DIRTY, COMMAND, HARDWARE, VERSIONS = "git_commit", "git_dirty", "command", "hardware", "versions"
 DIFF = "git_diff"  # first 16 digits of the SHA-256 of changes.patch
+TOGETHER = "together"  # name of the bundle, where several runs were trained as one program
 VERDICT, VERDICT_SENTENCE = "verdict", "verdict_sentence"  # the doctor's, before the first step
 
 # How a checkpoint can be chosen. Only `target_oracle` looks at target labels, and says so.

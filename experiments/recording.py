@@ -1,5 +1,6 @@
 """A run's own folder: claimed by one process, written so that a crash at any moment leaves it whole."""
 
+import io
 import json
 import os
 import time
@@ -13,7 +14,18 @@ import torch
 
 from experiments.errors import BadInput, RunInUse
 from experiments.experiment import Experiment
-from experiments.record import CHECKPOINT, POINTS, RESULT, RUN, STATUS, runs_root
+from experiments.record import (
+    CHECKPOINT,
+    COMMIT,
+    DATA_FINGERPRINT,
+    DIFF,
+    POINTS,
+    RESULT,
+    RUN,
+    STATUS,
+    check_metric_name,
+    runs_root,
+)
 
 CHECKPOINT_VERSION = 1
 
@@ -38,17 +50,22 @@ def writing_to(root: Path) -> Iterator[None]:
         raise BadInput(f"the results folder {root} cannot be written: {error.strerror}") from None
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside `path`, force it to disk, then rename: readers see the old file or the new one."""
+def write_atomically(path: Path, content: bytes | memoryview) -> None:
+    """Write beside `path`, force it to disk, then rename: readers see the old file or the new one.
+
+    Raises:
+        BadInput: the folder is read-only or full; the old file is as it was.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing_to(path.parent):
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -86,37 +103,75 @@ def claim(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-class Recording:
-    """Curves and checkpoints of one claimed run.
+class Checkpoint:
+    """The file that a training goes on from after a crash. It can be loaded with `weights_only=True`."""
 
-    Points wait in memory until a checkpoint makes them final: what the file holds beyond the last checkpoint is cut off
-    on resume, because the resumed run will say it again.
-    """
+    def __init__(self, folder: Path):
+        self.path = folder / CHECKPOINT
+        self.owner = folder.name
 
-    def __init__(self, folder: Path, description: dict[str, Any]):
-        self.folder = folder
-        self.state = self._load_checkpoint()
-        self._pending: list[str] = []
-        self._points = self._cut_points(self.state["points"] if self.state else 0)
-        if self.state is None or read_json(folder / RUN) is None:
-            write_json(folder / RUN, description | {"started_ms": _now_ms()})
-        self.mark("RUNNING")
+    def load(self) -> dict[str, Any] | None:
+        """What was saved last, or None.
 
-    def _load_checkpoint(self) -> dict[str, Any] | None:
-        path = self.folder / CHECKPOINT
-        if not path.exists():
+        Raises:
+            BadInput: it cannot be read, was written by another version, or belongs to another training.
+        """
+        if not self.path.exists():
             return None
         try:
-            state = torch.load(path, weights_only=True)
+            state = torch.load(self.path, weights_only=True)
             version, owner = state["version"], state["hash"]
         except Exception as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise BadInput(f"checkpoint {path} cannot be read ({reason}); delete it to start this run anew") from None
+            raise BadInput(
+                f"checkpoint {self.path} cannot be read ({reason}); delete it to start this run anew"
+            ) from None
         if version != CHECKPOINT_VERSION:
-            raise BadInput(f"checkpoint {path} has version {version}, this program reads {CHECKPOINT_VERSION}")
-        if owner != self.folder.name:
-            raise BadInput(f"checkpoint {path} belongs to run {owner}, not to {self.folder.name}")
+            raise BadInput(f"checkpoint {self.path} has version {version}, this program reads {CHECKPOINT_VERSION}")
+        if owner != self.owner:
+            raise BadInput(f"checkpoint {self.path} belongs to run {owner}, not to {self.owner}")
         return state
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace what was saved before."""
+        content = io.BytesIO()
+        torch.save(state | {"version": CHECKPOINT_VERSION, "hash": self.owner}, content)
+        write_atomically(self.path, content.getbuffer())
+
+    def drop(self) -> None:
+        """Forget it: the training has come to its end."""
+        self.path.unlink(missing_ok=True)
+
+
+class Recording:
+    """Description, curves and result of one claimed run.
+
+    Points wait in memory until `keep` makes them final, right before the checkpoint that counts them: what the file
+    holds beyond it is cut off on resume, because the resumed run will say it again.
+    """
+
+    def __init__(self, folder: Path, description: dict[str, Any], resumed_points: int | None = None):
+        self.folder = folder
+        self._pending: list[str] = []
+        self._points = self._cut_points(resumed_points or 0)
+        begun = read_json(folder / RUN)
+        if resumed_points is None or begun is None:
+            write_json(folder / RUN, description | {"started_ms": _now_ms()})
+        else:
+            self._compare(begun["tags"], description["tags"])
+        self.mark("RUNNING")
+
+    def _compare(self, begun: dict[str, str], now: dict[str, str]) -> None:
+        if begun.get(DATA_FINGERPRINT) != now.get(DATA_FINGERPRINT):
+            raise BadInput(
+                f"run {self.folder.name} was begun on data of fingerprint {begun.get(DATA_FINGERPRINT)}, those here "
+                f"have {now.get(DATA_FINGERPRINT)}; prepare those again, or delete {self.folder} to start anew"
+            )
+        changed = {
+            f"resumed_{name}": now[name] for name in (COMMIT, DIFF) if name in now and begun.get(name) != now[name]
+        }
+        if changed:
+            self.tag(changed)
 
     def _cut_points(self, count: int) -> int:
         path = self.folder / POINTS
@@ -134,7 +189,13 @@ class Recording:
         write_json(self.folder / RUN, description | {"tags": description["tags"] | tags})
 
     def log(self, step: int, values: dict[str, float]) -> None:
-        """Remember one point of the curves."""
+        """Remember one point of the curves.
+
+        Raises:
+            BadInput: MLflow would refuse the name of a value.
+        """
+        for name in values:
+            check_metric_name(name)
         self._pending.append(json.dumps({"step": step, "time_ms": _now_ms(), "values": values}, allow_nan=False) + "\n")
 
     def points(self) -> list[dict[str, Any]]:
@@ -142,36 +203,30 @@ class Recording:
         final = (self.folder / POINTS).read_text().splitlines()
         return [json.loads(line) for line in [*final, *self._pending]]
 
-    def _flush(self) -> None:
-        with (self.folder / POINTS).open("a") as file:
+    def keep(self) -> int:
+        """Make all points so far final on the disk; returns how many there are."""
+        with writing_to(self.folder), (self.folder / POINTS).open("a") as file:
             file.writelines(self._pending)
             file.flush()
             os.fsync(file.fileno())
         self._points += len(self._pending)
         self._pending.clear()
-
-    def save(self, state: dict[str, Any]) -> None:
-        """Make all points so far final and keep `state` to go on from."""
-        self._flush()
-        temporary = self.folder / f".{CHECKPOINT}"
-        with temporary.open("wb") as file:
-            torch.save(state | {"version": CHECKPOINT_VERSION, "hash": self.folder.name, "points": self._points}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.folder / CHECKPOINT)
-        self.mark("RUNNING")
+        return self._points
 
     def finish(self, result: dict[str, Any]) -> None:
-        """Make the run done: from here on it is skipped. A crash on the way leaves the checkpoint to finish from."""
-        self._flush()
+        """Make the run done: from here on it is skipped."""
+        self.keep()
         write_json(self.folder / RESULT, result)
         self.mark("FINISHED")
-        (self.folder / CHECKPOINT).unlink(missing_ok=True)
 
     def fail(self, message: str) -> None:
         """Mark the run as failed and keep the points that led there."""
-        self._flush()
+        self.keep()
         self.mark("FAILED", message)
+
+    def is_running(self) -> bool:
+        """Whether neither its end nor its failure has been recorded."""
+        return (read_json(self.folder / STATUS) or {"status": "RUNNING"})["status"] == "RUNNING"
 
     def mark(self, status: str, message: str = "") -> None:
         """State of the run and number of final points, for whoever delivers it."""

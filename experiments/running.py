@@ -2,36 +2,34 @@
 
 import hashlib
 import io
+import statistics
 import time
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from datasets import load_pair
+from datasets import DomainPair, load_pair
 from experiments import record
+from experiments.bundles import Bundle
 from experiments.environment import describe_datasets, describe_environment, keep_changes
-from experiments.errors import NonFiniteLoss
+from experiments.errors import BadInput, MemberInUse, NonFiniteLoss, RunInUse
 from experiments.evaluation import project, proxy_a_distance, sample_features
+from experiments.events import Event, Report, ignore
 from experiments.experiment import Experiment
 from experiments.methods import METHODS
 from experiments.networks import Networks
-from experiments.recording import Recording, claim, folder_of, is_done, read_json, write_atomically
+from experiments.recording import Checkpoint, Recording, claim, folder_of, is_done, read_json, write_atomically
 from experiments.selection import select
-from experiments.training import train
+from experiments.together import choose_members, train_together
+from experiments.training import Trained, train
 from grl.doctor import Verdict
 
-
-class Report(Protocol):
-    """Receives what happens in a run: "started", "diagnosed", "logged" or "saved"."""
-
-    def __call__(self, event: str, step: int, values: dict[str, float], message: str = "") -> None: ...
-
-
-def ignore(event: str, step: int, values: dict[str, float], message: str = "") -> None:
-    """The report that nobody reads."""
+# At least this long between checkpoints: one costs some ten milliseconds, at every evaluation of a short run too much.
+CHECKPOINT_EVERY_S = 5.0
 
 
 def run(experiment: Experiment, report: Report = ignore) -> dict[str, Any]:
@@ -53,89 +51,210 @@ def run(experiment: Experiment, report: Report = ignore) -> dict[str, Any]:
         if is_done(experiment):
             return read_json(folder / record.RESULT)
         pair = load_pair(experiment.pair)
-        recording = Recording(
-            folder,
-            {
-                "hash": experiment.hash,
-                "title": experiment.title,
-                "params": experiment.flat(),
-                "datasets": describe_datasets(pair, METHODS[experiment.method].reads),
-                "tags": describe_environment()
-                | {
-                    record.KIND: "run",
-                    record.HASH: experiment.hash,
-                    record.SELECTION: experiment.selection,
-                    record.PAIR_TITLE: pair.title,
-                    record.PROTOCOL: pair.protocol,
-                    record.DATA_FINGERPRINT: pair.fingerprint,
-                },
-            },
-        )
-        if recording.state is None:
-            keep_changes(folder)
+        checkpoint = Checkpoint(folder)
+        state = checkpoint.load()
+        recording = _open_recording(experiment, pair, state["points"] if state else None)
+        clock = _Clock(state)
 
         def log(step: int, values: dict[str, float]) -> None:
             recording.log(step, values)
-            report("logged", step, values)
+            report(Event("logged", step, values))
 
         def save(state: dict[str, Any]) -> None:
-            recording.save(state | {"train_time_s": earlier_s + time.perf_counter() - started})
-            report("saved", state["step"], {})
+            if not clock.is_time_to_save():
+                return
+            checkpoint.save(state | {"points": recording.keep(), "train_time_s": clock.trained_s()})
+            recording.mark("RUNNING")
+            report(Event("saved", state["step"]))
 
         def diagnose(verdict: Verdict) -> None:
-            recording.tag({record.VERDICT: verdict.status, record.VERDICT_SENTENCE: verdict.sentence})
-            if not verdict.healthy:
-                report("diagnosed", 0, {}, verdict.sentence)
+            _note(verdict, recording, report)
 
-        first_step = recording.state["step"] if recording.state else 0
-        earlier_s = recording.state["train_time_s"] if recording.state else 0.0
-        report("started", first_step, {})
-        started = time.perf_counter()
-        try:
-            trained = train(experiment, pair, log=log, save=save, diagnose=diagnose, state=recording.state)
-            train_time_s = earlier_s + time.perf_counter() - started
-            sample = sample_features(trained.networks, pair, trained.mean)
-            _save_files(folder, trained.networks, sample)
-            return _finish(recording, experiment, sample, trained.networks, train_time_s)
-        except NonFiniteLoss as error:
-            checkpoint = folder / record.CHECKPOINT
-            kept = f"the last good checkpoint is {checkpoint}" if checkpoint.exists() else "before the first checkpoint"
-            message = f"{error}; {kept}"
-            recording.fail(message)
-            raise NonFiniteLoss(message) from None
-        except KeyboardInterrupt:
-            if not is_done(experiment):
-                recording.mark("KILLED", "interrupted")
-            raise
-        except Exception as error:
-            recording.mark("FAILED", f"{type(error).__name__}: {error}")
-            raise
+        report(Event("started", state["step"] if state else 0))
+        with _marking([recording]):
+            try:
+                trained = train(experiment, pair, log=log, save=save, diagnose=diagnose, state=state)
+            except NonFiniteLoss as error:
+                path = checkpoint.path
+                kept = f"the last good checkpoint is {path}" if path.exists() else "before the first checkpoint"
+                error = NonFiniteLoss(f"{error}; {kept}")
+                recording.fail(str(error))
+                report(Event("failed", message=str(error), run=experiment.hash))
+                raise error from None
+            result = _finish(recording, experiment, trained, pair, clock.trained_s())
+            checkpoint.drop()
+            report(Event("finished", experiment.steps, result["metrics"], run=experiment.hash))
+            return result
 
 
-def _save_files(folder: Path, networks: Networks, sample: dict[str, np.ndarray]) -> None:
-    weights, features = io.BytesIO(), io.BytesIO()
+def run_together(bundle: Bundle, report: Report = ignore) -> None:
+    """Train the runs of a bundle that are not done as one program, and record each as if it had been trained alone.
+
+    A run whose loss is not finite fails by itself and leaves the others alone.
+
+    Raises:
+        RunInUse: another process is training this bundle.
+        MemberInUse: another process is training one of its runs.
+        KeyboardInterrupt: recorded as killed runs.
+    """
+    with ExitStack() as claims:
+        claims.enter_context(claim(bundle.folder))
+        for experiment in bundle.experiments:
+            try:
+                claims.enter_context(claim(folder_of(experiment)))
+            except RunInUse as error:
+                raise MemberInUse(str(error)) from None
+        waiting = [experiment for experiment in bundle.experiments if not is_done(experiment)]
+        if not waiting:
+            return
+        pair = load_pair(waiting[0].pair)
+        checkpoint = Checkpoint(bundle.folder)
+        state = checkpoint.load()
+        if state is not None:
+            state = choose_members(state, [experiment.hash for experiment in waiting])
+        recordings = [
+            _open_recording(experiment, pair, state["points"][experiment.hash] if state else None, bundle)
+            for experiment in waiting
+        ]
+        clock = _Clock(state)
+        failed: dict[int, str] = {}
+
+        def log(step: int, values: Sequence[dict[str, float]]) -> None:
+            going = [member for member in range(len(waiting)) if member not in failed]
+            for member in going:
+                recordings[member].log(step, values[member])
+            if going:
+                means = {name: statistics.fmean(values[member][name] for member in going) for name in values[0]}
+                report(Event("logged", step, means))
+
+        def save(state: dict[str, Any]) -> None:
+            if state["step"] < waiting[0].steps and not clock.is_time_to_save():
+                return
+            points = {
+                experiment.hash: recording.keep() for experiment, recording in zip(waiting, recordings, strict=True)
+            }
+            checkpoint.save(state | {"points": points, "train_time_s": clock.trained_s()})
+            for member, recording in enumerate(recordings):
+                if member not in failed:
+                    recording.mark("RUNNING")
+            report(Event("saved", state["step"]))
+
+        def diagnose(member: int, verdict: Verdict) -> None:
+            _note(verdict, recordings[member], report)
+
+        def fail(member: int, error: NonFiniteLoss) -> None:
+            failed[member] = str(error)
+            recordings[member].fail(str(error))
+            report(Event("failed", message=str(error), run=waiting[member].hash))
+
+        report(Event("started", state["step"] if state else 0))
+        with _marking([recording for member, recording in enumerate(recordings) if member not in failed]):
+            all_trained = train_together(waiting, pair, log=log, save=save, diagnose=diagnose, fail=fail, state=state)
+            share_s = clock.trained_s() / len(waiting)
+            for member, (experiment, trained) in enumerate(zip(waiting, all_trained, strict=True)):
+                if member not in failed:
+                    result = _finish(recordings[member], experiment, trained, pair, share_s)
+                    report(Event("finished", experiment.steps, result["metrics"], run=experiment.hash))
+            checkpoint.drop()
+
+
+class _Clock:
+    """Time spent on training, over all starts, and since the last checkpoint."""
+
+    def __init__(self, state: dict[str, Any] | None):
+        self._earlier_s = state["train_time_s"] if state else 0.0
+        self._started_s = self._saved_s = time.monotonic()
+
+    def trained_s(self) -> float:
+        return self._earlier_s + time.monotonic() - self._started_s
+
+    def is_time_to_save(self) -> bool:
+        """Whether the last checkpoint is old enough for another one."""
+        now_s = time.monotonic()
+        if now_s - self._saved_s < CHECKPOINT_EVERY_S:
+            return False
+        self._saved_s = now_s
+        return True
+
+
+def _open_recording(
+    experiment: Experiment, pair: DomainPair, resumed_points: int | None, bundle: Bundle | None = None
+) -> Recording:
+    folder = folder_of(experiment)
+    tags = {
+        record.KIND: "run",
+        record.HASH: experiment.hash,
+        record.SELECTION: experiment.selection,
+        record.PAIR_TITLE: pair.title,
+        record.PROTOCOL: pair.protocol,
+        record.DATA_FINGERPRINT: pair.fingerprint,
+    }
+    if bundle is not None:
+        tags[record.TOGETHER] = bundle.name
+    recording = Recording(
+        folder,
+        {
+            "hash": experiment.hash,
+            "title": experiment.title,
+            "params": experiment.flat(),
+            "datasets": describe_datasets(pair, METHODS[experiment.method].reads),
+            "tags": describe_environment() | tags,
+        },
+        resumed_points,
+    )
+    if resumed_points is None:
+        keep_changes(folder)
+    return recording
+
+
+def _note(verdict: Verdict, recording: Recording, report: Report) -> None:
+    recording.tag({record.VERDICT: verdict.status, record.VERDICT_SENTENCE: verdict.sentence})
+    if not verdict.healthy:
+        report(Event("diagnosed", message=verdict.sentence, run=recording.folder.name))
+
+
+@contextmanager
+def _marking(recordings: Sequence[Recording]) -> Iterator[None]:
+    """Note what stops the block with each run that was running, so that none is left marked so."""
+    try:
+        yield
+    except NonFiniteLoss:
+        raise
+    except BaseException as error:
+        status, message = (
+            ("KILLED", "interrupted")
+            if isinstance(error, KeyboardInterrupt)
+            else ("FAILED", f"{type(error).__name__}: {error}")
+        )
+        with suppress(BadInput):  # a full disk has been said once
+            for recording in recordings:
+                if recording.is_running():
+                    recording.mark(status, message)
+        raise
+
+
+def _finish(
+    recording: Recording, experiment: Experiment, trained: Trained, pair: DomainPair, train_time_s: float
+) -> dict[str, Any]:
+    folder, networks = recording.folder, trained.networks
+    sample = sample_features(networks, pair, trained.mean)
+    weights, features, parquet = io.BytesIO(), io.BytesIO(), io.BytesIO()
     torch.save(networks.state_dict(), weights)
-    write_atomically(folder / record.MODEL, weights.getvalue())
+    write_atomically(folder / record.MODEL, weights.getbuffer())
     np.savez(
         features,
         features=project(sample["features"]),
         labels=sample["labels"],
         domain_labels=sample["domain_labels"],
     )
-    write_atomically(folder / record.FEATURES, features.getvalue())
-
-
-def _finish(
-    recording: Recording, experiment: Experiment, sample: dict[str, np.ndarray], networks: Networks, train_time_s: float
-) -> dict[str, Any]:
+    write_atomically(folder / record.FEATURES, features.getbuffer())
     points = recording.points()
     curves = pd.DataFrame(
         [(point["step"], name, value) for point in points for name, value in point["values"].items()],
         columns=["step", "metric", "value"],
     )
-    parquet = io.BytesIO()
     curves.to_parquet(parquet, index=False)
-    write_atomically(recording.folder / record.CURVES, parquet.getvalue())
+    write_atomically(folder / record.CURVES, parquet.getbuffer())
     evaluations = {p["step"]: p["values"] for p in points if record.TARGET_ACCURACY in p["values"]}
     result = {
         "metrics": select(evaluations, experiment.selection)

@@ -4,6 +4,7 @@ Workers only write to run folders; they never wait for a tracking server. Each t
 claimed, so several `run` commands on one machine share a list without knowing of each other.
 """
 
+import dataclasses
 import multiprocessing
 import os
 import queue
@@ -17,8 +18,10 @@ from typing import Any
 from rich.console import Console
 
 from experiments import record
+from experiments.bundles import Bundle, alone, bundle
 from experiments.delivery import Delivery
-from experiments.errors import BadInput, NonFiniteLoss, RunInUse, WorkerDied
+from experiments.errors import BadInput, MemberInUse, NonFiniteLoss, RunInUse, WorkerDied
+from experiments.events import Event
 from experiments.experiment import Experiment
 from experiments.progress import RunProgress
 from experiments.recording import folder_of, is_done
@@ -71,31 +74,35 @@ def work_off(experiments: Sequence[Experiment], experiment_name: str, *, workers
 
 
 def _train_all(waiting: list[Experiment], workers: int, console: Console, delivery: Delivery, outcome: Outcome) -> None:
+    bundles = bundle(waiting)
     with RunProgress(console, len(waiting)) as progress:
+        by_name = {each.name: each for each in bundles} | {e.hash: alone(e) for e in waiting}
+        titles = {experiment.hash: experiment.title for experiment in waiting}
         ours: set[str] = set()
 
         def show(event: Event) -> None:
-            key, title = event.experiment.hash, event.experiment.title
+            trained = by_name[event.bundle]
             match event.name:
                 case "started":
-                    ours.add(key)
-                    progress.start(key, title, event.experiment.steps, event.step)
+                    ours.update(experiment.hash for experiment in trained.experiments)
+                    progress.start(trained.name, trained.title, trained.experiments[0].steps, event.step)
                 case "logged":
-                    progress.advance(key, event.step, event.values)
+                    progress.advance(trained.name, event.step, event.values)
                 case "diagnosed":
-                    console.print(f"{title}: {event.message}", style="yellow", markup=False, soft_wrap=True)
+                    console.print(f"{titles[event.run]}: {event.message}", style="yellow", markup=False, soft_wrap=True)
                 case "finished":
                     outcome.trained += 1
-                    progress.finish(key, title, describe(event.values))
+                    progress.finish(titles[event.run], describe(event.values))
                 case "failed":
-                    outcome.failed.append(f"{title}: {event.message}")
-                    progress.finish(key, title, f"FAILED: {event.message}")
+                    outcome.failed.append(f"{titles[event.run]}: {event.message}")
+                    progress.finish(titles[event.run], f"FAILED: {event.message}")
                 case "in use":
-                    outcome.in_use.append(title)
-            if event.name != "logged":
-                delivery.send(deliver, folder_of(event.experiment))
+                    outcome.in_use += [experiment.title for experiment in trained.experiments]
+                case "ended":
+                    progress.end(trained.name)
+            deliver_after(event, trained, delivery)
 
-        outcome.interrupted = run_workers(_train_listed, (waiting,), min(workers, len(waiting)), show)
+        outcome.interrupted = run_workers(_train_listed, (bundles,), min(workers, len(bundles)), show)
         # What one worker found in use may have been its neighbour's, or done by now.
         outcome.in_use = sorted(
             {e.title for e in waiting if e.title in outcome.in_use and e.hash not in ours and not is_done(e)}
@@ -104,23 +111,21 @@ def _train_all(waiting: list[Experiment], workers: int, console: Console, delive
             console.print("stopping: the same command goes on from the last checkpoints")
 
 
+def deliver_after(event: Event, trained: Bundle, delivery: Delivery) -> None:
+    """Send to MLflow what an event has put on the disk."""
+    if event.run:
+        delivery.send(deliver, record.runs_root() / event.run)
+    elif event.name in ("saved", "ended") or (event.name == "started" and trained.is_single):
+        for experiment in trained.experiments:
+            delivery.send(deliver, folder_of(experiment))
+
+
 def describe(values: dict[str, float]) -> str:
     """The last line of a run."""
     return (
         f"target accuracy {values[record.SELECTED_TARGET_ACCURACY]:.3f}, "
         f"source {values[record.SELECTED_SOURCE_ACCURACY]:.3f} ({values[record.TRAIN_TIME_S]:.0f} s)"
     )
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened in a worker."""
-
-    name: str
-    experiment: Experiment
-    step: int = 0
-    values: dict[str, float] = field(default_factory=dict)
-    message: str = ""
 
 
 def run_workers(
@@ -228,32 +233,39 @@ def _interrupt_once(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _train_listed(experiments: list[Experiment], events: Any, index: int) -> None:
-    for experiment in experiments:
-        if is_done(experiment):
+def _train_listed(bundles: list[Bundle], events: Any, index: int) -> None:
+    for each in bundles:
+        if all(is_done(experiment) for experiment in each.experiments):
             continue
         try:
-            run_reported(experiment, events)
+            run_reported(each, events)
+        except MemberInUse:
+            # One of them is being trained elsewhere: the others are trained one by one.
+            _train_listed([alone(experiment) for experiment in each.experiments], events, index)
         except RunInUse:
-            events.put(Event("in use", experiment))
-        except NonFiniteLoss:
-            continue  # reported; the others still train
+            events.put(Event("in use", bundle=each.name))
 
 
-def run_reported(experiment: Experiment, events: Any) -> dict[str, Any]:
-    """Run `experiment`, put what happens and how it ends into `events`, and return the result."""
-    from experiments.running import run
+def run_reported(each: Bundle, events: Any) -> None:
+    """Train a bundle and put what happens, and how each run ends, into `events`.
 
-    def report(event: str, step: int, values: dict[str, float], message: str = "") -> None:
-        events.put(Event(event, experiment, step, values, message))
+    Raises:
+        RunInUse: another process is training it, or one of its runs.
+        KeyboardInterrupt: it was interrupted.
+    """
+    from experiments.running import run, run_together
+
+    def report(event: Event) -> None:
+        events.put(dataclasses.replace(event, bundle=each.name))
 
     try:
-        result = run(experiment, report)
-    except NonFiniteLoss as error:
-        events.put(Event("failed", experiment, message=str(error)))
+        if each.is_single:
+            run(each.experiments[0], report)
+        else:
+            run_together(each, report)
+    except RunInUse:
         raise
-    except KeyboardInterrupt:
-        events.put(Event("killed", experiment))
-        raise
-    events.put(Event("finished", experiment, experiment.steps, result["metrics"]))
-    return result
+    except NonFiniteLoss:
+        pass  # reported; the others still train
+    finally:
+        report(Event("ended"))

@@ -11,13 +11,14 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from experiments import record
+from experiments.bundles import Bundle, bundle
 from experiments.delivery import Delivery
-from experiments.errors import BadInput, NonFiniteLoss, RunInUse
+from experiments.errors import BadInput, RunInUse
 from experiments.experiment import Experiment
 from experiments.progress import RunProgress
-from experiments.recording import folder_of, writing_to
-from experiments.tracking import address, deliver
-from experiments.worker import Outcome, describe, run_reported, run_workers
+from experiments.recording import folder_of, is_done, read_json, writing_to
+from experiments.tracking import address
+from experiments.worker import Outcome, deliver_after, describe, run_reported, run_workers
 from sweeps.study import ask_for_trial, count_missing, journal_of, open_study, requeue_stale
 from sweeps.sweep import Sweep
 from sweeps.tracking import destination_of, report_study
@@ -32,7 +33,7 @@ class TrialEvent:
     name: str
     number: int
     schedule: str
-    experiments: Sequence[Experiment] = ()
+    bundles: Sequence[Bundle] = ()
     value: float | None = None
     message: str = ""
 
@@ -67,11 +68,13 @@ def work_off_sweep(sweep: Sweep, *, workers: int, console: Console) -> Outcome:
 def _work(sweep: Sweep, workers: int, console: Console, delivery: Delivery, outcome: Outcome) -> None:
     with RunProgress(console, sweep.trials * sweep.seeds) as progress:
         titles: dict[str, str] = {}
+        bundles: dict[str, Bundle] = {}
 
         def show(event: Any) -> None:
             if isinstance(event, TrialEvent):
                 if event.name == "asked":
-                    for experiment in event.experiments:
+                    bundles.update({each.name: each for each in event.bundles})
+                    for experiment in (experiment for each in event.bundles for experiment in each.experiments):
                         titles[experiment.hash] = f"trial {event.number} seed {experiment.seed}"
                         address(folder_of(experiment), destination_of(sweep, event.number))
                 else:
@@ -82,18 +85,20 @@ def _work(sweep: Sweep, workers: int, console: Console, delivery: Delivery, outc
                     line = f"trial {event.number}: {event.schedule} -> {shown}"
                     console.print(line, markup=False, highlight=False, soft_wrap=True)
                 return
-            key = event.experiment.hash
+            trained = bundles[event.bundle]
             match event.name:
                 case "started":
-                    progress.start(key, titles[key], event.experiment.steps, event.step)
+                    names = [titles[experiment.hash] for experiment in trained.experiments]
+                    progress.start(trained.name, ", ".join(names), trained.experiments[0].steps, event.step)
                 case "logged":
-                    progress.advance(key, event.step, event.values)
+                    progress.advance(trained.name, event.step, event.values)
                 case "finished":
-                    progress.finish(key, titles[key], describe(event.values))
+                    progress.finish(titles[event.run], describe(event.values))
                 case "failed":
-                    progress.finish(key, titles[key], f"FAILED: {event.message}")
-            if event.name != "logged":
-                delivery.send(deliver, folder_of(event.experiment))
+                    progress.finish(titles[event.run], f"FAILED: {event.message}")
+                case "ended":
+                    progress.end(trained.name)
+            deliver_after(event, trained, delivery)
 
         outcome.interrupted = run_workers(work_on_study, (sweep,), workers, show)
         if outcome.interrupted:
@@ -109,14 +114,19 @@ def work_on_study(sweep: Sweep, events: Any, index: int) -> None:
         experiments = sweep.experiments(schedule)
         trial.set_user_attr("runs", [experiment.hash for experiment in experiments])
         trial.set_user_attr("schedule", shown)
-        events.put(TrialEvent("asked", trial.number, shown, experiments))
-        try:
-            results = [_run_when_free(experiment, events) for experiment in experiments]
-        except NonFiniteLoss as error:
+        bundles = bundle(experiments)
+        events.put(TrialEvent("asked", trial.number, shown, bundles))
+        failure = ""
+        for each in bundles:
+            _run_when_free(each, events)
+            if failure := next(filter(None, map(failure_of, each.experiments)), ""):
+                break
+        if failure:
             # A diverged run is a failed trial, never an accuracy of 0.
             study.tell(trial, state=TrialState.FAIL)
-            events.put(TrialEvent("told", trial.number, shown, message=str(error)))
+            events.put(TrialEvent("told", trial.number, shown, message=failure))
             continue
+        results = [read_json(folder_of(experiment) / record.RESULT) for experiment in experiments]
         for hindsight in (record.SELECTED_SOURCE_ACCURACY, record.SELECTED_TARGET_ACCURACY):
             trial.set_user_attr(hindsight, statistics.mean(result["metrics"][hindsight] for result in results))
         value = statistics.mean(result["metrics"][sweep.objective] for result in results)
@@ -124,12 +134,17 @@ def work_on_study(sweep: Sweep, events: Any, index: int) -> None:
         events.put(TrialEvent("told", trial.number, shown, value=value))
 
 
-def _run_when_free(experiment: Experiment, events: Any) -> dict[str, Any]:
-    while True:
+def _run_when_free(each: Bundle, events: Any) -> None:
+    while not all(is_done(experiment) for experiment in each.experiments):
         try:
-            return run_reported(experiment, events)
+            return run_reported(each, events)
         except RunInUse:
             time.sleep(WAIT_FOR_OTHERS_S)
+
+
+def failure_of(experiment: Experiment) -> str:
+    """Why a run that has ended has no result; empty if it has one."""
+    return "" if is_done(experiment) else read_json(folder_of(experiment) / record.STATUS)["message"]
 
 
 def show_schedule(schedule: Any) -> str:

@@ -24,6 +24,7 @@ def runs(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("GRL_PREPARED", str(tmp_path / "prepared"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr("experiments.running.CHECKPOINT_EVERY_S", 0.0)  # at every evaluation
     return tmp_path / "runs"
 
 

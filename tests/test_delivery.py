@@ -234,14 +234,14 @@ def test_a_server_killed_and_restarted_in_the_middle_gets_every_point_once(remot
 
     with Delivery() as delivery:
 
-        def report(event, step, values, message=""):
-            if (event, step) == ("saved", 20):
+        def report(event):
+            if (event.name, event.step) == ("saved", 20):
                 delivery.send(note)  # after the points up to here
                 assert arrived.wait(60)
                 remote.kill()
-            if (event, step) == ("saved", 50):
+            if (event.name, event.step) == ("saved", 50):
                 remote.start()
-            if event == "saved":
+            if event.name == "saved":
                 delivery.send(deliver, folder_of(experiment))
 
         run(experiment, report)

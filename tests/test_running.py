@@ -35,8 +35,8 @@ def status_of(experiment: Experiment) -> str:
 def interrupt_at(wanted: str, at: int):
     """A report that presses Ctrl-C when `wanted` happens at step `at`."""
 
-    def report(event, step, values, message=""):
-        if (event, step) == (wanted, at):
+    def report(event):
+        if (event.name, event.step) == (wanted, at):
             raise KeyboardInterrupt
 
     return report
@@ -58,7 +58,7 @@ def uninterrupted(tmp_path, monkeypatch):
 def test_what_a_finished_run_leaves(runs):
     experiment = small_moons()
     events = []
-    result = run(experiment, lambda event, step, values, message="": events.append((event, step)))
+    result = run(experiment, lambda event: events.append((event.name, event.step)))
     folder = runs / experiment.hash
     assert result == read_json(folder / "result.json")
     names = {path.name for path in folder.iterdir()} - {"changes.patch"}  # there while the code is not committed
@@ -119,7 +119,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(runs, uninterrupted, event,
     assert not is_done(experiment)
     assert status_of(experiment) == "KILLED" or event == "started"
     starts = []
-    run(experiment, lambda event, step, values, message="": starts.append(step) if event == "started" else None)
+    run(experiment, lambda event: starts.append(event.step) if event.name == "started" else None)
     assert starts == [step // 10 * 10 if (event, step) != ("logged", 30) else 20]
     assert outcome_of(experiment) == expected
 
@@ -180,9 +180,10 @@ def test_a_crash_between_result_and_status_is_finished_by_the_next_call(
 
 
 CHILD = """
-from experiments.running import run
+from experiments import running
 from tests.small_runs import small_moons
-run(small_moons(steps=600, evaluate_every=20, log_every=10))
+running.CHECKPOINT_EVERY_S = 0.0
+running.run(small_moons(steps=600, evaluate_every=20, log_every=10))
 """
 
 
@@ -225,7 +226,7 @@ def test_a_diverged_run_is_failed_and_keeps_its_points(runs):
     for first_step in (0, 20):  # a second try goes on from the checkpoint and fails where the first one did
         events = []
         with pytest.raises(NonFiniteLoss) as caught:
-            run(experiment, lambda event, step, *values, log=events: log.append((event, step)))
+            run(experiment, lambda event, log=events: log.append((event.name, event.step)))
         assert events[0] == ("started", first_step)
         message = str(caught.value)
         assert "at step 24" in message

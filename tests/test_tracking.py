@@ -42,8 +42,8 @@ def sent_files(experiment) -> set[str]:
 
 
 def stop_at(step_to_stop_at):
-    def report(event, step, values, message=""):
-        if (event, step) == ("saved", step_to_stop_at):
+    def report(event):
+        if (event.name, event.step) == ("saved", step_to_stop_at):
             raise KeyboardInterrupt
 
     return report
@@ -102,8 +102,8 @@ def test_a_patch_of_the_code_goes_with_a_run_however_it_ends(client, monkeypatch
 def test_a_verdict_that_comes_after_the_first_delivery_arrives(client):
     experiment = small_moons()
 
-    def report(event, step, values, message=""):
-        if event == "started":
+    def report(event):
+        if event.name == "started":
             send(client, experiment)
             assert "verdict" not in runs_in(client)[0].data.tags
 

@@ -22,6 +22,7 @@ import torch
 
 from experiments import record
 from experiments.delivery import Delivery
+from experiments.events import Event
 from experiments.recording import folder_of
 from experiments.running import run
 from experiments.tracking import Destination, address, deliver, open_client, undelivered
@@ -66,8 +67,8 @@ def main() -> int:
         experiments, started = [], time.monotonic()
         with Delivery() as delivery:
 
-            def report(event: str, step: int, values: dict[str, float], message: str = "") -> None:
-                if event != "logged":
+            def report(event: Event) -> None:
+                if event.name != "logged":
                     delivery.send(deliver, folder_of(experiments[-1]))
 
             while not over.is_set():

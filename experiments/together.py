@@ -1,0 +1,306 @@
+"""Many runs as one program: seeds and alphas of one recipe, their networks stacked along a leading dimension.
+
+A step of a small network is mostly the cost of starting its operations. Here each operation is started once for all
+members: `vmap` turns the method's own loss into one over stacked weights, and a trace of its gradient and of the update
+is run step after step. Each member gets the numbers of its single run, up to the rounding of float32 sums.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.func import functional_call, grad_and_value, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from datasets import Batch, DomainPair, LabelledBatch, StackedBatches, one_pass
+from experiments.errors import NonFiniteLoss
+from experiments.evaluation import EVALUATION_BATCH, UNLABELLED_SAMPLE, draw, information_maximisation
+from experiments.experiment import Experiment
+from experiments.methods import METHODS
+from experiments.networks import Networks, build_networks, check_shape
+from experiments.randomness import derive_seed
+from experiments.record import (
+    ALPHA,
+    DOMAIN_ACCURACY,
+    DOMAIN_LOSS,
+    INFORMATION_MAXIMISATION,
+    LABEL_LOSS,
+    LR,
+    SOURCE_ACCURACY,
+    TARGET_ACCURACY,
+)
+from experiments.training import EXAMINED_BATCH, Trained
+from grl.doctor import Verdict, examine
+
+
+class Stack:
+    """The networks of all members: every weight has a leading dimension M."""
+
+    def __init__(self, name: str, classes: int, seeds: Sequence[int]):
+        self._build = partial(build_networks, name, classes=classes)
+        alone = {seed: self._build(seed=seed) for seed in dict.fromkeys(seeds)}
+        self._pattern = alone[seeds[0]]  # its modules are called with the weights of others
+        self.weights = {
+            weight: torch.stack([alone[seed].get_parameter(weight).detach() for seed in seeds])
+            for weight, _ in self._pattern.named_parameters()
+        }
+
+    def call(self, function: Callable[..., Any], weights: dict[str, Tensor], *arguments: Any) -> Any:
+        """Return `function(networks, *arguments)` of the networks with the weights of one member."""
+        weights = {f"networks.{name}": value for name, value in weights.items()}
+        return functional_call(_Call(self._pattern, function), weights, arguments)
+
+    def member(self, index: int) -> Networks:
+        """Networks of their own with one member's weights, in training mode."""
+        networks = self._build(seed=0)
+        networks.load_state_dict({name: value[index] for name, value in self.weights.items()})
+        return networks.train()
+
+
+class _Call(nn.Module):
+    """A function of networks as a module, which is what `functional_call` can call."""
+
+    def __init__(self, networks: Networks, function: Callable[..., Any]):
+        super().__init__()
+        self.networks, self.function = networks, function
+
+    def forward(self, *arguments: Any) -> Any:
+        return self.function(self.networks, *arguments)
+
+
+def train_together(
+    experiments: Sequence[Experiment],
+    pair: DomainPair,
+    *,
+    log: Callable[[int, list[dict[str, float]]], None] = lambda step, values: None,
+    save: Callable[[dict[str, Any]], None] = lambda state: None,
+    diagnose: Callable[[int, Verdict], None] = lambda member, verdict: None,
+    fail: Callable[[int, NonFiniteLoss], None] = lambda member, error: None,
+    state: dict[str, Any] | None = None,
+) -> list[Trained]:
+    """Train experiments that differ in alpha, seed and selection alone; `train` for many.
+
+    Args:
+        log: Receives (steps done, the values of each member), as that of `train`.
+        save: Receives the whole state after each evaluation, the last one too.
+        diagnose: Receives the doctor's verdict on each member.
+        fail: Receives the members whose loss is infinite or NaN; the others are not touched by them.
+        state: A state that `save` received from the same members, to go on from there.
+    """
+    recipe, seeds = experiments[0], [experiment.seed for experiment in experiments]
+    method = METHODS[recipe.method]
+    check_shape(recipe.network, pair)
+    stack = Stack(recipe.network, len(pair.class_names), seeds)
+    optimiser = torch.optim.SGD(
+        stack.weights.values(),
+        lr=recipe.lr.lr,
+        momentum=recipe.optimiser.momentum,
+        weight_decay=recipe.optimiser.weight_decay,
+        fused=True,
+    )
+
+    match method.reads:
+        case "source":
+            splits = {"source": pair.source}
+        case "source and target":
+            splits = {"source": pair.source, "target": pair.target}
+        case "target labels":
+            splits = {"target": pair.reveal_target_labels(reader="target_only")}
+    mean = torch.stack([split.mean() for split in splits.values()]).mean(0)
+    batches = {
+        domain: StackedBatches(
+            split,
+            recipe.batch_size // 2,
+            seeds=[derive_seed(seed, f"order/{domain}") for seed in seeds],
+            mean=mean,
+        )
+        for domain, split in splits.items()
+    }
+
+    alphas_of = [experiment.alpha for experiment in experiments if experiment.alpha is not None]  # of all, or of none
+    start = 0
+    if state is not None:
+        start = state["step"]
+        for name, value in stack.weights.items():
+            value.copy_(state["weights"][name])
+        optimiser.load_state_dict(state["optimiser"])
+        for domain, stream in batches.items():
+            stream.load_state_dict(state["batches"][domain])
+    else:
+        source, target = (draw(split, EXAMINED_BATCH, mean).inputs for split in (pair.source, pair.target))
+        for member, alpha in enumerate(alphas_of):
+            networks = stack.member(member)
+            verdict = examine(
+                networks.feature_extractor,
+                networks.domain_classifier,
+                source,
+                target,
+                alpha=alpha(0.0, step=0),
+                schedule=alpha,
+                steps=recipe.steps,
+            )
+            diagnose(member, verdict)
+
+    # Schedules that several members share are asked once.
+    schedules = list(dict.fromkeys(alphas_of))
+    of_member = torch.tensor([schedules.index(alpha) for alpha in alphas_of])
+    curves = [LABEL_LOSS, DOMAIN_LOSS, DOMAIN_ACCURACY] if method.adversarial else [LABEL_LOSS]
+    window, window_start = torch.zeros(len(experiments), len(curves)), start
+    alphas = torch.zeros(len(experiments))
+    differentiate = _trace_once(_gradients_of(recipe, stack))
+    failed: set[int] = set()
+    for step in range(start, recipe.steps):
+        progress = step / recipe.steps
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.lr(progress, step=step)
+        if schedules:
+            values = torch.tensor([schedule(progress, step=step) for schedule in schedules])
+            alphas = values.index_select(0, of_member)
+
+        drawn = [_tensors(next(stream)) for stream in batches.values()]
+        slopes, values = differentiate(stack.weights, drawn, alphas)
+        for name, weight in stack.weights.items():
+            weight.grad = slopes[name]
+        optimiser.step()
+        window += values
+
+        done = step + 1
+        if done % recipe.log_every == 0 or done == recipe.steps:
+            means = (window / (done - window_start)).tolist()
+            window.zero_()
+            window_start = done
+            points = []
+            for member, experiment in enumerate(experiments):
+                scheduled = {LR: recipe.lr(progress, step=step)}
+                if experiment.alpha is not None:
+                    scheduled[ALPHA] = experiment.alpha(progress, step=step)
+                points.append(dict(zip(curves, means[member], strict=True)) | scheduled)
+            for member, point in enumerate(points):
+                for name in curves:
+                    if not math.isfinite(point[name]) and member not in failed:
+                        failed.add(member)
+                        at = ", ".join(f"{key} {point[key]:.4g}" for key in (LR, ALPHA) if key in point)
+                        error = f"{name} is {point[name]} at step {done}, {at}, pair {recipe.pair}"
+                        fail(member, NonFiniteLoss(error))
+            log(done, points)
+
+        if done % recipe.evaluate_every == 0 or done == recipe.steps:
+            log(done, evaluate_together(stack, pair, mean))
+            save(
+                {
+                    "step": done,
+                    "members": [experiment.hash for experiment in experiments],
+                    "weights": stack.weights,
+                    "optimiser": optimiser.state_dict(),
+                    "batches": {domain: stream.state_dict() for domain, stream in batches.items()},
+                }
+            )
+    return [Trained(stack.member(member), mean) for member in range(len(experiments))]
+
+
+def choose_members(state: dict[str, Any], hashes: Sequence[str]) -> dict[str, Any]:
+    """The part of a saved state that belongs to the runs with these hashes, in their order."""
+    rows = torch.tensor([state["members"].index(each) for each in hashes])
+    momenta = {
+        index: {name: value[rows] if isinstance(value, Tensor) else value for name, value in of_weight.items()}
+        for index, of_weight in state["optimiser"]["state"].items()
+    }
+    return state | {
+        "members": list(hashes),
+        "weights": {name: value[rows] for name, value in state["weights"].items()},
+        "optimiser": state["optimiser"] | {"state": momenta},
+    }
+
+
+def _tensors(batch: Batch) -> tuple[Tensor, ...]:
+    return (batch.inputs, batch.labels) if isinstance(batch, LabelledBatch) else (batch.inputs,)
+
+
+def _gradients_of(recipe: Experiment, stack: Stack) -> Callable[..., Any]:
+    """A function of stacked weights, batches and alphas to gradients, each `(M, ...)`, and values, `(M, curves)`."""
+    method = METHODS[recipe.method]
+
+    def objective(networks: Networks, tensors: list[tuple[Tensor, ...]], alpha: Tensor) -> tuple[Tensor, Tensor]:
+        drawn = [LabelledBatch(*parts) if len(parts) == 2 else Batch(*parts) for parts in tensors]
+        if recipe.domain_weight is None:
+            losses = method.losses(networks, *drawn)
+            loss = losses.label_loss
+        else:
+            losses = method.losses(networks, *drawn, alpha=alpha, batch_norm=recipe.batch_norm)
+            assert losses.domain_loss is not None  # domain_weight is given for adversarial methods alone
+            loss = losses.label_loss + recipe.domain_weight * losses.domain_loss
+        return loss, torch.stack([value for value in losses if value is not None])
+
+    differentiate = vmap(grad_and_value(partial(stack.call, objective), has_aux=True))
+
+    def gradients(
+        weights: dict[str, Tensor],  # each (M, ...)
+        drawn: list[tuple[Tensor, ...]],  # each (M, B, ...)
+        alphas: Tensor,  # (M,)
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        slopes, (_, values) = differentiate(weights, drawn, alphas)
+        return {name: slope.contiguous() for name, slope in slopes.items()}, values
+
+    return gradients
+
+
+def _trace_once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` as the list of its tensor operations, taken down at the first call; shapes must stay as they are.
+
+    What autograd and vmap cost at each call is gone, and so are the operations that change nothing.
+    """
+    traced: Callable[..., Any] | None = None
+
+    def call(*arguments: Any) -> Any:
+        nonlocal traced
+        if traced is None:
+            traced = torch.no_grad()(_drop_idle(make_fx(function, tracing_mode="fake")(*arguments)))
+        return traced(*arguments)
+
+    return call
+
+
+def _drop_idle(traced: fx.GraphModule) -> fx.GraphModule:
+    aten = torch.ops.aten
+    reshaping = (aten.expand.default, aten.view.default, aten._unsafe_view.default, aten._to_copy.default)
+    for node in list(traced.graph.nodes):
+        before = node.args[0] if node.args else None
+        if isinstance(before, fx.Node) and (
+            node.target in reshaping or (node.target is aten.mul.Scalar and node.args[1] == 1)
+        ):
+            then, now = before.meta["val"], node.meta["val"]
+            if (then.shape, then.dtype) == (now.shape, now.dtype):
+                node.replace_all_uses_with(before)
+                traced.graph.erase_node(node)
+    traced.graph.eliminate_dead_code()
+    traced.recompile()
+    return traced
+
+
+@torch.inference_mode()
+def evaluate_together(stack: Stack, pair: DomainPair, mean: Tensor) -> list[dict[str, float]]:
+    """`evaluate` of every member."""
+
+    def predict(inputs: Tensor) -> Tensor:  # (N, ...) -> (M, N, C)
+        return vmap(lambda weights: stack.call(Networks.predict, weights, inputs))(stack.weights)
+
+    members = len(next(iter(stack.weights.values())))
+    accuracies = {}
+    for name, split in (
+        (SOURCE_ACCURACY, pair.evaluation.source_test),
+        (TARGET_ACCURACY, pair.evaluation.target_test),
+    ):
+        right = torch.zeros(members, dtype=torch.int64)
+        for batch in one_pass(split, EVALUATION_BATCH, mean=mean):
+            right += (predict(batch.inputs).argmax(2) == batch.labels).sum(1)
+        accuracies[name] = [count / len(split) for count in right.tolist()]
+    unlabelled = draw(pair.target, UNLABELLED_SAMPLE, mean).inputs
+    label_logits = torch.cat([predict(part) for part in unlabelled.split(EVALUATION_BATCH)], 1)
+    return [
+        {name: values[member] for name, values in accuracies.items()}
+        | {INFORMATION_MAXIMISATION: information_maximisation(label_logits[member])}
+        for member in range(members)
+    ]

@@ -1,0 +1,267 @@
+import dataclasses
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from datasets import load_pair
+from experiments import record
+from experiments.bundles import MOST, Bundle, alone, bundle
+from experiments.errors import MemberInUse, RunInUse
+from experiments.evaluation import evaluate
+from experiments.experiment import SGD
+from experiments.networks import NETWORKS, build_networks
+from experiments.recording import claim, folder_of, is_done, read_json, read_points
+from experiments.running import run, run_together
+from experiments.together import Stack, evaluate_together, train_together
+from experiments.training import train
+from grl.schedules import Constant, Ganin, InverseDecay, Linear
+from tests.small_runs import small_moons
+
+TIMES = {record.TRAIN_TIME_S, record.STEPS_PER_S}
+ALPHAS = (Constant(value=0.3), Ganin())
+
+
+@pytest.fixture
+def moons_pair(runs):
+    return load_pair("moons")
+
+
+def grid(alphas=ALPHAS, seeds=(0, 1), **changes) -> list:
+    return [small_moons(alpha=alpha, seed=seed, **changes) for alpha in alphas for seed in seeds]
+
+
+def outcome_of(experiment) -> tuple:
+    """All that a run records, except times: numbers, digest, points."""
+    folder = folder_of(experiment)
+    result = read_json(folder / record.RESULT)
+    points = [(point["step"], point["values"]) for point in read_points(folder)]
+    return {n: v for n, v in result["metrics"].items() if n not in TIMES}, result["weights_sha256"], points
+
+
+# The numbers
+
+
+@pytest.mark.parametrize(
+    "experiments",
+    [
+        grid(alphas=(Constant(value=0.0), Constant(value=0.7), Ganin(), Linear(end=0.5))),
+        grid(optimiser=SGD(momentum=0.0, weight_decay=0.01), batch_norm="separate", domain_weight=0.5),
+        [small_moons(method="source_only", seed=seed) for seed in range(3)],
+        [small_moons(method="target_only", seed=seed) for seed in range(3)],
+    ],
+    ids=["alphas", "plain optimiser", "source_only", "target_only"],
+)
+def test_each_member_gets_the_numbers_of_its_single_run(moons_pair, experiments):
+    """Thirty steps multiply a rounding by some hundreds: 1e-5 of values around 1. A wrong seed shows as 0.01."""
+    together = []
+    trained = train_together(experiments, moons_pair, log=lambda step, values: together.append((step, values)))
+    for member, experiment in enumerate(experiments):
+        single = []
+        networks = train(experiment, moons_pair, log=lambda step, values, to=single: to.append((step, values))).networks
+        for (step, values), (own_step, own) in zip(together, single, strict=True):
+            assert step == own_step
+            assert values[member] == pytest.approx(own, rel=1e-5, abs=1e-5)
+        for name, value in networks.state_dict().items():
+            torch.testing.assert_close(trained[member].networks.state_dict()[name], value, rtol=1e-4, atol=1e-5)
+    if experiments[0].alpha is not None:  # members do differ: none was given the numbers of another
+        losses = {values["domain_loss"] for values in together[-2][1]}
+        assert len(losses) == len(experiments)
+
+
+def test_one_evaluation_of_many_is_many_evaluations(moons_pair):
+    seeds = [3, 4, 5]
+    stack = Stack("moons", 2, seeds)
+    mean = moons_pair.source.mean()
+    expected = [evaluate(build_networks("moons", classes=2, seed=seed), moons_pair, mean) for seed in seeds]
+    for found, own in zip(evaluate_together(stack, moons_pair, mean), expected, strict=True):
+        assert found == pytest.approx(own, abs=1e-6)
+    assert stack.member(1).state_dict().keys() == build_networks("moons", classes=2, seed=4).state_dict().keys()
+
+
+def test_a_member_that_diverges_leaves_the_others_alone(moons_pair):
+    calm = grid(seeds=(0,), log_every=1)
+    wild = dataclasses.replace(calm[0], alpha=Constant(value=1e38))
+    failures, alone_points, points = [], [], []
+    train_together(
+        [calm[0], wild, calm[1]],
+        moons_pair,
+        log=lambda step, values: points.append([values[0], values[2]]),
+        fail=lambda member, error: failures.append((member, str(error))),
+    )
+    train_together(calm, moons_pair, log=lambda step, values: alone_points.append(values))
+    [(member, message)] = failures
+    assert member == 1
+    assert "at step" in message
+    assert "alpha 1e+38, pair moons" in message
+    for found, expected in zip(points, alone_points, strict=True):
+        for one, other in zip(found, expected, strict=True):
+            assert one == pytest.approx(other, rel=1e-4, abs=1e-4)
+
+
+def test_the_doctor_looks_at_every_member(moons_pair):
+    verdicts = []
+    train_together(grid(), moons_pair, diagnose=lambda member, verdict: verdicts.append((member, verdict.status)))
+    assert verdicts == [(member, "reversed") for member in range(4)]
+
+
+@pytest.mark.parametrize("name", [name for name, architecture in NETWORKS.items() if architecture.stacks])
+def test_what_is_stacked_has_neither_batch_norm_nor_dropout(name):
+    """Their buffers and random masks are not stacked."""
+    networks = build_networks(name, classes=2, seed=0)
+    assert not list(networks.buffers())
+    assert not any("Drop" in type(layer).__name__ for layer in networks.modules())
+
+
+# What is put together
+
+
+def test_seeds_alphas_and_selections_are_put_together_and_nothing_else(runs):
+    base = grid()
+    other = small_moons(lr=InverseDecay(lr=0.2))
+    oracle = dataclasses.replace(base[0], selection="target_oracle")
+    plain = [small_moons(method="source_only", seed=seed) for seed in range(2)]
+    bundles = bundle([*base, other, *plain, oracle, base[0]])
+    assert [each.experiments for each in bundles] == [(*base, oracle), (other,), tuple(plain)]
+    assert [each.is_single for each in bundles] == [False, True, False]
+    assert bundles[1].name == other.hash
+
+
+def test_bfloat16_and_networks_that_gain_nothing_are_trained_alone(runs):
+    halves = grid(precision="bfloat16")
+    digits = [dataclasses.replace(e, pair="syn_digits_to_syn_digits_m", network="mnist_paper") for e in grid()]
+    assert all(each.is_single for each in bundle([*halves, *digits]))
+
+
+def test_a_long_list_is_cut_into_even_parts(runs):
+    many = [small_moons(seed=seed) for seed in range(2 * MOST + 1)]
+    assert [len(each.experiments) for each in bundle(many)] == [54, 54, 53]
+
+
+# The record
+
+
+def test_runs_together_leave_what_single_runs_leave(runs):
+    experiments = grid()
+    events = []
+    [together] = bundle(experiments)
+    run_together(together, events.append)
+    single = small_moons(seed=9)
+    run(single)
+    names = {path.name for path in folder_of(single).iterdir()}
+    for experiment in experiments:
+        folder = folder_of(experiment)
+        assert is_done(experiment)
+        assert {path.name for path in folder.iterdir()} == names
+        tags = read_json(folder / "run.json")["tags"]
+        assert (tags["together"], tags["verdict"]) == (together.name, "reversed")
+        assert read_json(folder / "run.json")["params"] == experiment.flat()
+    assert [event.name for event in events if event.run] == ["finished"] * 4
+    assert {event.run for event in events if event.run} == {experiment.hash for experiment in experiments}
+    run_together(together, lambda event: pytest.fail("trained again"))
+    assert not (together.folder / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize(("event", "step"), [("logged", 5), ("saved", 10), ("logged", 25), ("saved", 30)])
+def test_interrupted_runs_go_on_together_to_the_same_bits(runs, tmp_path, monkeypatch, event, step):
+    experiments = grid()
+    with monkeypatch.context() as patch:
+        patch.setenv("GRL_RUNS", str(tmp_path / "undisturbed"))
+        run_together(bundle(experiments)[0])
+        expected = [outcome_of(experiment) for experiment in experiments]
+
+    def interrupt(happened):
+        if (happened.name, happened.step) == (event, step):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_together(bundle(experiments)[0], interrupt)
+    assert {read_json(folder_of(e) / "status.json")["status"] for e in experiments} == {"KILLED"}
+    starts = []
+    [again] = bundle(experiments)
+    run_together(again, lambda happened: starts.append(happened.step) if happened.name == "started" else None)
+    assert starts == [step // 10 * 10]
+    assert [outcome_of(experiment) for experiment in experiments] == expected
+
+
+def test_a_crash_while_the_results_are_written_trains_nothing_again(runs):
+    experiments = grid()
+
+    def crash(happened):
+        if happened.name == "finished" and happened.run == experiments[1].hash:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_together(bundle(experiments)[0], crash)
+    assert [is_done(experiment) for experiment in experiments] == [True, True, False, False]
+    [rest] = bundle([experiment for experiment in experiments if not is_done(experiment)])
+    events = []
+    run_together(rest, events.append)
+    assert [event.name for event in events] == ["started", "finished", "finished"]
+    assert all(is_done(experiment) for experiment in experiments)
+
+
+def test_a_run_begun_alone_goes_on_alone(runs):
+    begun, *others = grid()
+
+    def interrupt(happened):
+        if happened.name == "saved":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(begun, interrupt)
+    assert bundle([begun, *others]) == [alone(begun), Bundle(tuple(others), bundle(others)[0].name)]
+
+
+def test_a_failed_member_is_recorded_as_failed(runs):
+    calm = grid()
+    wild = dataclasses.replace(calm[0], alpha=Constant(value=1e38))
+    events = []
+    run_together(bundle([*calm, wild])[0], events.append)
+    status = read_json(folder_of(wild) / "status.json")
+    assert status["status"] == "FAILED"
+    assert "alpha 1e+38, pair moons" in status["message"]
+    assert [event.message for event in events if event.name == "failed"] == [status["message"]]
+    assert all(is_done(experiment) for experiment in calm)
+
+
+def test_what_another_process_trains_is_left_to_it(runs):
+    experiments = grid()
+    [together] = bundle(experiments)
+    with claim(folder_of(experiments[2])), pytest.raises(MemberInUse, match=experiments[2].hash):
+        run_together(together)
+    with claim(together.folder), pytest.raises(RunInUse, match=together.name):
+        run_together(together)
+
+
+CHILD = """
+from experiments import running
+from experiments.bundles import bundle
+from tests.test_together import grid
+running.CHECKPOINT_EVERY_S = 0.0
+[together] = bundle(grid(steps=400, evaluate_every=20, log_every=10))
+running.run_together(together)
+"""
+
+
+def test_kill_9_changes_no_bit(runs, tmp_path, monkeypatch):
+    experiments = grid(steps=400, evaluate_every=20, log_every=10)
+    [together] = bundle(experiments)
+    with monkeypatch.context() as patch:
+        patch.setenv("GRL_RUNS", str(tmp_path / "undisturbed"))
+        run_together(together)
+        expected = [outcome_of(experiment) for experiment in experiments]
+    with subprocess.Popen([sys.executable, "-c", CHILD], cwd=record.ROOT) as child:
+        while not (together.folder / "checkpoint.pt").exists() and child.poll() is None:
+            time.sleep(0.005)
+        child.kill()
+    assert child.returncode == -9, "ended before the kill"
+    assert not any(is_done(experiment) for experiment in experiments)
+    [again] = bundle(experiments)
+    assert again.name == together.name
+    run_together(again)
+    assert [outcome_of(experiment) for experiment in experiments] == expected
+    assert json.loads((folder_of(experiments[0]) / "run.json").read_text())["tags"]["together"] == together.name
