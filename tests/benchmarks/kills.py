@@ -2,11 +2,12 @@
 
     OMP_NUM_THREADS=1 python -m tests.benchmarks.kills [--count 200] [--seed 0]        # about ten minutes
 
-Needs no data set. Short runs of moons, every tenth one of digits with BatchNorm and Dropout; a checkpoint at each
-evaluation. Each is trained by a process of its own that is killed with SIGKILL one to three times, anywhere between its
-start and its end, and started again until it finishes. Every twentieth process is a fresh interpreter, so that some are
-killed while they import; the others are forked from a server that has imported already. An ending is identical when
-the weights' digest, every point of the curves and every metric but times are. Exit code 1 if one is not.
+Needs no data set. Short runs of moons, one at a time and four together, and every tenth time one of digits with
+BatchNorm and Dropout; a checkpoint at each evaluation. A process of its own trains, is killed with SIGKILL anywhere
+between its start and its end, one to three times in all, and started again until it finishes. Every twentieth time it
+is a fresh interpreter, so that some are killed while they import; the others are forked from a server that has imported
+already. An ending is identical when the weights' digest, every point of the curves and every metric but times are.
+Exit code 1 if one is not.
 """
 
 import argparse
@@ -25,144 +26,163 @@ from typing import Any
 import torch
 
 from datasets import load_pair
-from experiments import record
+from experiments import record, running
+from experiments.bundles import bundle
 from experiments.digits import syn_digits_to_syn_digits_m
 from experiments.environment import describe_environment
 from experiments.experiment import Experiment
 from experiments.moons import moons
 from experiments.recording import read_json, read_points
-from experiments.running import run
 
 TIMES = {record.TRAIN_TIME_S, record.STEPS_PER_S}
 FRESH_EVERY, DIGITS_EVERY = 20, 10
 KILLS = (1, 1, 1, 2, 3)  # of one run, drawn with equal chances
 
 
+Command = tuple[Experiment, ...]
+
+
 class Failed(RuntimeError):
     """A process that was not killed ended without finishing its run."""
 
 
-def short_runs() -> tuple[list[Experiment], list[Experiment]]:
-    """Runs of moons, and runs of digits."""
+def short_commands() -> tuple[list[Command], list[Command]]:
+    """Commands that train moons, and commands that train digits."""
     recipe = dataclasses.replace(moons(), steps=300, evaluate_every=10, log_every=5)
-    points = [dataclasses.replace(recipe.with_method(method), seed=1) for method in ("dann", "source_only")]
-    return points, [dataclasses.replace(syn_digits_to_syn_digits_m(), steps=12, evaluate_every=4, log_every=2)]
+    together = tuple(dataclasses.replace(recipe, seed=seed) for seed in range(4))
+    digits = dataclasses.replace(syn_digits_to_syn_digits_m(), steps=12, evaluate_every=4, log_every=2)
+    return [together[:1], (recipe.with_method("source_only"),), together], [(digits,)]
 
 
-def train(experiment: Experiment, runs: Path) -> None:
-    """What a process does: one run, recorded below `runs`."""
+def name_of(command: Command) -> str:
+    return command[0].title if len(command) == 1 else f"{command[0].title} and {len(command) - 1} more, together"
+
+
+def train(command: Command, runs: Path) -> None:
+    """What a process does: train what is not done yet, recorded below `runs`."""
     os.environ["GRL_RUNS"] = str(runs)
     torch.set_num_threads(1)
-    run(experiment)
+    running.CHECKPOINT_EVERY_S = 0.0
+    for each in bundle(command):
+        if each.is_single:
+            running.run(each.experiments[0])
+        else:
+            running.run_together(each)
 
 
-def start(kind: str, experiment: Experiment, runs: Path) -> Any:
+def start(kind: str, command: Command, runs: Path) -> Any:
     """A process of its own that trains; `kind` is "spawn" (a fresh interpreter) or "forkserver"."""
-    process = multiprocessing.get_context(kind).Process(target=train, args=(experiment, runs))  # type: ignore[attr-defined]
+    process = multiprocessing.get_context(kind).Process(target=train, args=(command, runs))  # type: ignore[attr-defined]
     process.start()
     return process
 
 
-def finish(kind: str, experiment: Experiment, runs: Path) -> tuple:
-    """Train to the end. What the run has recorded but times: metrics, digest of the weights, points."""
-    process = start(kind, experiment, runs)
+def finish(kind: str, command: Command, runs: Path) -> list[tuple]:
+    """Train to the end. What the runs have recorded but times: metrics, digest of the weights, points."""
+    process = start(kind, command, runs)
     process.join()
     if process.exitcode != 0:
-        raise Failed(f"{experiment.title} in {runs} ended with exit code {process.exitcode}")
-    result = read_json(runs / experiment.hash / record.RESULT)
-    metrics = {name: value for name, value in result["metrics"].items() if name not in TIMES}
-    points = [(point["step"], point["values"]) for point in read_points(runs / experiment.hash)]
-    return metrics, result["weights_sha256"], points
+        raise Failed(f"{name_of(command)} in {runs} ended with exit code {process.exitcode}")
+    endings = []
+    for folder in (runs / experiment.hash for experiment in command):
+        result = read_json(folder / record.RESULT)
+        metrics = {name: value for name, value in result["metrics"].items() if name not in TIMES}
+        points = [(point["step"], point["values"]) for point in read_points(folder)]
+        endings.append((metrics, result["weights_sha256"], points))
+    return endings
 
 
-def look(folder: Path) -> dict[str, tuple[int, int]]:
-    """Time and size of every file; empty before there is a folder."""
-    files = list(folder.iterdir()) if folder.exists() else []
-    return {path.name: (path.stat().st_mtime_ns, path.stat().st_size) for path in files}
+def look(runs: Path) -> dict[Path, tuple[int, int]]:
+    """Time and size of every file."""
+    return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in runs.rglob("*") if path.is_file()}
 
 
-def locate(folder: Path, before: dict[str, tuple[int, int]]) -> str:
-    """What the process was about when it was killed; `before` is what its folder looked like when it started."""
-    files = look(folder)
-    touched = {name for name, stamp in files.items() if before.get(name) != stamp}
+def locate(runs: Path, before: dict[Path, tuple[int, int]]) -> str:
+    """What the process was about when it was killed; `before` is what it had found when it started."""
+    files = look(runs)
+    touched = {path.name for path, stamp in files.items() if before.get(path) != stamp}
     if not touched:
         return "before it touched its folder"
     if any(name.startswith(".") for name in touched):
         return "with a file half written"
-    if read_json(folder / record.STATUS)["status"] == "FINISHED":
+    statuses = {read_json(path)["status"] for path in files if path.name == record.STATUS}
+    if statuses == {"FINISHED"}:
         return "finished, about to exit"
     if record.MODEL in touched:
         return "while ending"
-    return "after a checkpoint" if record.CHECKPOINT in files else "before the first checkpoint"
+    has_checkpoint = any(path.name == record.CHECKPOINT for path in files)
+    return "after a checkpoint" if has_checkpoint else "before the first checkpoint"
 
 
-def disturb(kind: str, experiment: Experiment, runs: Path, duration_s: float, chance: random.Random) -> list[str]:
+def disturb(kind: str, command: Command, runs: Path, duration_s: float, chance: random.Random) -> list[str]:
     """Kill the run at most a few times; where each kill landed. It may be quicker than the signal."""
     landed = []
     for _ in range(chance.choice(KILLS)):
-        before = look(runs / experiment.hash)
-        process = start(kind, experiment, runs)
+        before = look(runs)
+        process = start(kind, command, runs)
         process.join(chance.uniform(0, duration_s))
         process.kill()
         process.join()
         if process.exitcode == 0:
             break
         by_itself = process.exitcode != -signal.SIGKILL
-        landed.append("too late: it had failed" if by_itself else locate(runs / experiment.hash, before))
+        landed.append("too late: it had failed" if by_itself else locate(runs, before))
     return landed
 
 
 def main() -> int:
     options = argparse.ArgumentParser(description="Kill runs at random and compare their endings.")
-    options.add_argument("--count", type=int, default=200, help="runs that are killed at least once")
+    options.add_argument("--count", type=int, default=200, help="commands that are killed at least once")
     options.add_argument("--seed", type=int, default=0, help="of the moments")
     given = options.parse_args()
     chance = random.Random(given.seed)
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the CPU gives the same bits every time
     multiprocessing.get_context("forkserver").set_forkserver_preload(
         ["experiments.running", "torch._dynamo", "pyarrow.parquet", "sklearn.linear_model"]
     )
-    small, large = short_runs()
+    small, large = short_commands()
     print(f"{describe_environment()[record.HARDWARE]}, torch {torch.__version__}, 1 thread, seed {given.seed}")
 
     with tempfile.TemporaryDirectory() as scratch:
         expected, durations_s = {}, {}
         finish("forkserver", small[0], Path(scratch, "first"))  # starts the server, too
-        for experiment in (*small, *large):
-            load_pair(experiment.pair)  # prepared here, once
+        for index, command in enumerate((*small, *large)):
+            load_pair(command[0].pair)  # prepared here, once
             for kind in ("forkserver", "spawn"):
                 began_s = time.monotonic()
-                ending = finish(kind, experiment, Path(scratch, "undisturbed", kind))
-                durations_s[kind, experiment] = time.monotonic() - began_s
-                if expected.setdefault(experiment, ending) != ending:
-                    raise Failed(f"two undisturbed runs of {experiment.title} differ")
-                print(f"{experiment.title}, undisturbed, {kind}: {durations_s[kind, experiment]:.1f} s", flush=True)
+                ending = finish(kind, command, Path(scratch, f"undisturbed {index} {kind}"))
+                durations_s[kind, command] = time.monotonic() - began_s
+                if expected.setdefault(command, ending) != ending:
+                    raise Failed(f"two undisturbed runs of {name_of(command)} differ")
+                print(f"{name_of(command)}, undisturbed, {kind}: {durations_s[kind, command]:.1f} s", flush=True)
 
         places: collections.Counter[str] = collections.Counter()
         killed = identical = left_behind = attempt = 0
         while killed < given.count:
             attempt += 1
             kind = "spawn" if attempt % FRESH_EVERY == 0 else "forkserver"
-            experiment = chance.choice(large if attempt % DIGITS_EVERY == 1 else small)
+            command = chance.choice(large if attempt % DIGITS_EVERY == 1 else small)
             runs = Path(scratch, str(attempt))
-            landed = disturb(kind, experiment, runs, durations_s[kind, experiment], chance)
+            landed = disturb(kind, command, runs, durations_s[kind, command], chance)
             if not landed:
                 continue
             try:
-                same = finish("forkserver", experiment, runs) == expected[experiment]
+                same = finish("forkserver", command, runs) == expected[command]
             except Failed as failure:
                 print(failure, flush=True)
                 same = False
             killed += 1
             identical += same
             places.update(landed)
-            left_behind += sum(name.startswith(".") for name in look(runs / experiment.hash))
+            left_behind += sum(path.name.startswith(".") or path.name == record.CHECKPOINT for path in look(runs))
             if not same:
-                print(f"differs: {experiment.title}, killed {', then '.join(landed)}", flush=True)
+                print(f"differs: {name_of(command)}, killed {', then '.join(landed)}", flush=True)
 
     print(f"\n{places.total()} kills landed")
     for place, count in places.most_common():
         print(f"  {count:4d}  {place}")
-    print(f"{identical} of {killed} killed runs ended bit-identical; {left_behind} half-written files were left behind")
+    print(f"{identical} of {killed} killed commands ended bit-identical")
+    print(f"{left_behind} half-written files or checkpoints were left behind")
     return 0 if identical == killed else 1
 
 

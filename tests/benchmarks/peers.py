@@ -351,6 +351,7 @@ def main() -> int:
     if not os.environ.get("GRL_DATA"):
         print("GRL_DATA must name a folder with MNIST and BSDS500: every peer here reads MNIST", file=sys.stderr)
         return 2
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     torch.set_num_threads(1)
     pair = load_pair("mnist_to_mnist_m")
     few = Labelled(name="few test", inputs=pair.source.inputs[:10], labels=pair.source.labels[:10])
@@ -369,7 +370,10 @@ def main() -> int:
     step_ms = {name: statistics.median(values) for name, values in rounds.items()}
     bare = min((name for name in step_ms if name.startswith(BARE)), key=step_ms.__getitem__)
     print(f"{describe_environment()[HARDWARE]}, torch {torch.__version__}, 1 thread, {pair.title}, DANN, mnist_paper,")
-    print(f"batch {2 * HALF} = {HALF} + {HALF}; medians of {given.rounds} rounds of {STEPS} steps")
+    print(
+        f"batch {2 * HALF} = {HALF} + {HALF}; medians of {given.rounds} rounds of {STEPS} steps; "
+        f"load {os.getloadavg()[1]:.1f} of {os.cpu_count()} cores"
+    )
     print(f"{'':40}{'ms a step':>10}{'images/s':>10}{'of the bare':>13}{'ours is':>10}")
     for name, value in step_ms.items():
         ratio = {other: statistics.median(map(truediv, rounds[name], rounds[other])) for other in (bare, OURS)}
