@@ -233,6 +233,11 @@ def _begin(client: "MlflowClient", description: dict[str, Any], experiment: str,
         above = ensure_parent(client, experiment_id, tuple(parents[: depth + 1]), above)
     identity = {record.HASH: description["hash"]}
     tags = description["tags"] | ({"mlflow.parentRunId": above} if above else {})
+    tags |= {  # MLflow's columns Source and Version
+        "mlflow.source.name": tags[record.COMMAND],
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": tags[record.COMMIT],
+    }
     run_id = _find_or_create(client, experiment_id, identity, tags, description["title"], description["started_ms"])
     for chunk in _chunks([Param(name, value) for name, value in description["params"].items()], MOST_PARAMS):
         client.log_batch(run_id, params=chunk)
@@ -244,12 +249,12 @@ def _input(description: dict[str, Any], dataset: dict[str, Any]) -> Any:
     """A training split as MLflow shows it in the column Dataset and on the run's page."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    labels = "labels read" if dataset["labels"] else "labels unread"
+    role = "target with labels" if dataset["role"] == "target" and dataset["labels"] else dataset["role"]
     schema = [{"type": "tensor", "tensor-spec": {"dtype": dataset["dtype"], "shape": [-1, *dataset["shape"]]}}]
     return DatasetInput(
         Dataset(
-            name=f"{dataset['domain']} ({dataset['role']}, {labels})",
-            digest=description["tags"][record.DATA_FINGERPRINT][:16],
+            name=f"{dataset['domain']}, {role}",
+            digest=description["tags"][record.DATA_FINGERPRINT][:8],  # as long as MLflow's own
             source_type="code",
             source=json.dumps(
                 {"tags": {"mlflow.source.name": f"datasets.load_pair({description['params']['pair']!r})"}}
