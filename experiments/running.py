@@ -70,8 +70,7 @@ def run(experiment: Experiment, report: Report = ignore) -> dict[str, Any]:
         def diagnose(verdict: Verdict) -> None:
             _note(verdict, recording, report)
 
-        report(Event("started", state["step"] if state else 0))
-        with _marking([recording]):
+        with _reporting([recording], state["step"] if state else 0, report):
             try:
                 trained = train(experiment, pair, log=log, save=save, diagnose=diagnose, state=state)
             except NonFiniteLoss as error:
@@ -147,8 +146,7 @@ def run_together(bundle: Bundle, report: Report = ignore) -> None:
             recordings[member].fail(str(error))
             report(Event("failed", message=str(error), run=waiting[member].hash))
 
-        report(Event("started", state["step"] if state else 0))
-        with _marking([recording for member, recording in enumerate(recordings) if member not in failed]):
+        with _reporting(recordings, state["step"] if state else 0, report):
             all_trained = train_together(waiting, pair, log=log, save=save, diagnose=diagnose, fail=fail, state=state)
             share_s = clock.trained_s() / len(waiting)
             for member, (experiment, trained) in enumerate(zip(waiting, all_trained, strict=True)):
@@ -214,23 +212,23 @@ def _note(verdict: Verdict, recording: Recording, report: Report) -> None:
 
 
 @contextmanager
-def _marking(recordings: Sequence[Recording]) -> Iterator[None]:
-    """Note what stops the block with each run that was running, so that none is left marked so."""
+def _reporting(recordings: Sequence[Recording], step: int, report: Report) -> Iterator[None]:
+    """Report begin and end, and note what stops the block with each run that was running."""
+    report(Event("started", step))
     try:
         yield
     except NonFiniteLoss:
         raise
     except BaseException as error:
-        status, message = (
-            ("KILLED", "interrupted")
-            if isinstance(error, KeyboardInterrupt)
-            else ("FAILED", f"{type(error).__name__}: {error}")
-        )
+        killed = isinstance(error, KeyboardInterrupt)
+        status, message = ("KILLED", "interrupted") if killed else ("FAILED", f"{type(error).__name__}: {error}")
         with suppress(BadInput):  # a full disk has been said once
             for recording in recordings:
                 if recording.is_running():
                     recording.mark(status, message)
         raise
+    finally:
+        report(Event("ended"))
 
 
 def _finish(

@@ -263,9 +263,5 @@ def run_reported(each: Bundle, events: Any) -> None:
             run(each.experiments[0], report)
         else:
             run_together(each, report)
-    except RunInUse:
-        raise
     except NonFiniteLoss:
         pass  # reported; the others still train
-    finally:
-        report(Event("ended"))

@@ -11,7 +11,7 @@ def test_shapes_of_features_and_logits(name):
     networks = build_networks(name, classes=7, seed=0).eval()
     inputs = torch.randn(3, *NETWORKS[name].input_shape)
     features = networks.feature_extractor(inputs)
-    assert features.shape == (3, {"moons": 32}.get(name, 768))
+    assert features.shape == (3, {"moons": 32, "shallow": 50}.get(name, 768))
     assert networks.predict(inputs).shape == (3, 7)
     assert networks.domain_classifier(features).shape == (3,)
     # Logits, not probabilities: both signs, and beyond 1 when the features are.

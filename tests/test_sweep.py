@@ -9,7 +9,7 @@ from datasets import load_pair
 from experiments import record, running
 from experiments.errors import BadInput
 from experiments.experiment import Experiment
-from experiments.recording import claim, folder_of, read_json, read_points
+from experiments.recording import claim, read_json, read_points
 from experiments.worker import Event
 from grl.schedules import Constant, Ganin
 from sweeps.catalogue import SWEEPS
@@ -110,9 +110,9 @@ def test_a_diverged_trial_is_failed_counted_and_never_a_value(runs):
     assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "COMPLETE", "FAIL"]
     assert [trial.value is None for trial in trials] == [False, True, False, True]
     failed = [event for event in events if isinstance(event, Event) and event.name == "failed"]
-    assert [event.experiment.hash for event in failed] == [trials[1].user_attrs["runs"][0]] * 2
+    assert [event.run for event in failed] == [trials[1].user_attrs["runs"][0]] * 2
     assert "alpha 1e+30, pair moons" in failed[0].message
-    assert read_json(folder_of(failed[0].experiment) / "status.json")["status"] == "FAILED"
+    assert read_json(runs / failed[0].run / "status.json")["status"] == "FAILED"
 
 
 def test_an_interrupted_trial_is_left_to_be_queued_again(runs, monkeypatch):
@@ -122,12 +122,13 @@ def test_an_interrupted_trial_is_left_to_be_queued_again(runs, monkeypatch):
         raise KeyboardInterrupt
 
     events = Events()
-    monkeypatch.setattr("experiments.training.evaluate", interrupt)
+    monkeypatch.setattr("experiments.together.evaluate_together", interrupt)
     with pytest.raises(KeyboardInterrupt):
         work_on_study(sweep, events, 0)
     assert [trial.state.name for trial in trials_of(sweep)] == ["RUNNING"]
-    assert events[-1].name == "killed"
-    assert read_json(folder_of(events[-1].experiment) / "status.json")["status"] == "KILLED"
+    assert events[-1].name == "ended"
+    for name in trials_of(sweep)[0].user_attrs["runs"]:
+        assert read_json(runs / name / "status.json")["status"] == "KILLED"
 
 
 def test_a_run_in_use_elsewhere_is_waited_for(runs, monkeypatch):
@@ -142,7 +143,7 @@ def test_a_run_in_use_elsewhere_is_waited_for(runs, monkeypatch):
     class Holding(Events):
         def put(self, event):
             if isinstance(event, TrialEvent) and event.name == "asked":
-                held.append(claim(folder_of(event.experiments[0])))
+                held.append(claim(event.bundles[0].folder))
                 held[0].__enter__()
             self.append(event)
 

@@ -200,7 +200,7 @@ def test_a_crash_while_the_results_are_written_trains_nothing_again(runs):
     [rest] = bundle([experiment for experiment in experiments if not is_done(experiment)])
     events = []
     run_together(rest, events.append)
-    assert [event.name for event in events] == ["started", "finished", "finished"]
+    assert [event.name for event in events] == ["started", "finished", "finished", "ended"]
     assert all(is_done(experiment) for experiment in experiments)
 
 

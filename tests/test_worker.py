@@ -94,9 +94,11 @@ def test_a_worker_that_dies_is_said_and_what_it_sent_is_kept():
 LONG = ("--steps", "200000", "--evaluate-every", "100", "--log-every", "100", "--workers", "1")
 
 ORPHANS = """
+from experiments.bundles import alone
 from experiments.worker import _train_listed, run_workers
 from tests.small_runs import small_moons
-run_workers(_train_listed, ([small_moons(steps=200000, evaluate_every=100, log_every=100)],), 1, lambda event: None)
+long = alone(small_moons(steps=200000, evaluate_every=100, log_every=100))
+run_workers(_train_listed, ([long],), 1, lambda event: None)
 """
 
 
