@@ -14,6 +14,7 @@ from experiments import record
 from experiments.catalogue import EXPERIMENTS, TABLES
 from experiments.errors import BadInput, run_command, unknown
 from experiments.experiment import Experiment
+from experiments.machine import AUTOMATIC, Machine
 
 USAGE = """usage: python -m experiments COMMAND
 
@@ -27,7 +28,8 @@ USAGE = """usage: python -m experiments COMMAND
 examples:
   python -m experiments run moons --method source_only --seed 3
   python -m experiments run moons --steps 4000 alpha:constant --alpha.value 0.3
-  python -m experiments run demo --seeds 10 --workers 4"""
+  python -m experiments run demo --seeds 10 --workers 4
+  torchrun --nproc-per-node 2 -m experiments run mnist_to_mnist_m"""
 
 console = Console()
 
@@ -37,7 +39,9 @@ class Workers:
     """How to run, beside what to run; changes no number."""
 
     workers: int = 2
-    """Training processes, each with one thread."""
+    """Training processes, each with one thread; under torchrun, its processes train each run together."""
+    machine: Annotated[Machine, tyro.conf.arg(name="")] = AUTOMATIC
+    """How they compute."""
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -109,12 +113,17 @@ def show(name: str, options: list[str]) -> int:
 
 def run(name: str, options: list[str]) -> int:
     from datasets import load_pair
-    from experiments.worker import work_off
+    from experiments.distributed import joined, place
+    from experiments.worker import train_in_step, work_off
 
     experiments, how = parse("run", name, options)
     for pair in sorted({experiment.pair for experiment in experiments}):
         load_pair(pair)  # what is missing is said once, before any process starts
-    outcome = work_off(experiments, name, workers=how.workers, console=console)
+    with joined(how.machine) as machine:
+        rank, _ = place()
+        if rank > 0:  # the first process speaks for all
+            return 130 if train_in_step([], machine) else 0
+        outcome = work_off(experiments, name, workers=how.workers, console=console, machine=machine)
     for failure in outcome.failed:
         console.print(f"failed: {failure}", style="red", markup=False, soft_wrap=True)
     for title in outcome.in_use:

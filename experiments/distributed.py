@@ -12,29 +12,24 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from experiments.errors import BadInput
+from experiments.errors import BadInput, WorkerDied
+from experiments.machine import Machine
 
 T = TypeVar("T")
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[None]:
-    """Be one of torchrun's processes inside the block, all of which compute on devices of this kind."""
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+def joined(machine: Machine) -> Iterator[Machine]:
+    """Inside the block, be one of the processes that torchrun started, if it did; gives the machine of this one."""
+    if not dist.is_torchelastic_launched():
+        yield machine
+        return
+    machine = machine.for_worker(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("cpu:gloo,cuda:nccl" if machine.prepare().type == "cuda" else "gloo")
     try:
-        yield
+        yield machine
     finally:
         dist.destroy_process_group()
-
-
-def under_torchrun() -> bool:
-    """Whether torchrun started this process."""
-    return dist.is_torchelastic_launched()
-
-
-def local_index() -> int:
-    """The number of this process among those of this machine, from 0."""
-    return int(os.environ["LOCAL_RANK"])
 
 
 def place() -> tuple[int, int]:
@@ -53,7 +48,8 @@ def agree(decide: Callable[[], T]) -> T:
             outcome[0] = decide()
         except Exception as error:
             outcome[1] = error
-    dist.broadcast_object_list(outcome)
+    with _exchanging():
+        dist.broadcast_object_list(outcome)
     if outcome[1] is not None:
         raise outcome[1]
     return outcome[0]
@@ -65,7 +61,8 @@ def gather(value: T) -> list[T]:
     if count == 1:
         return [value]
     values: list[Any] = [None] * count
-    dist.all_gather_object(values, value)
+    with _exchanging():
+        dist.all_gather_object(values, value)
     return values
 
 
@@ -76,10 +73,19 @@ def average(tensors: Iterable[Tensor]) -> None:
         return
     tensors = list(tensors)
     flat = torch.cat([tensor.flatten() for tensor in tensors])
-    dist.all_reduce(flat)
+    with _exchanging():
+        dist.all_reduce(flat)
     flat /= count
     for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
         tensor.copy_(mean.view_as(tensor))
+
+
+@contextmanager
+def _exchanging() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise WorkerDied("another process of this training has ended; the same command goes on") from error
 
 
 def share_batch_statistics(networks: nn.Module, device: torch.device) -> None:

@@ -47,7 +47,7 @@ def describe_environment() -> dict[str, str]:
         COMMIT: _git("rev-parse", "HEAD").decode().strip() or "unknown",
         DIRTY: str(bool(changes)).lower(),
         COMMAND: launched_as(),
-        HARDWARE: f"{_processor()}, {os.cpu_count()} cores, cpu",
+        HARDWARE: f"{_processor()}, {os.cpu_count()} cores",
         VERSIONS: ", ".join(versions),
     } | ({DIFF: hashlib.sha256(changes).hexdigest()[:16]} if changes else {})
 

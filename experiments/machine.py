@@ -52,6 +52,21 @@ class Machine:
         """The device it stands for."""
         return torch.device(available_devices()[-1] if self.device == "auto" else self.device)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is the CPU without compilation, which is where small networks are trained together."""
+        return self.torch_device.type == "cpu" and self.compile == "no"
+
+    def describe(self) -> str:
+        """What it is, for the record: the device, and what was chosen beside it."""
+        device = self.torch_device
+        chosen = [torch.cuda.get_device_name(device) if device.type == "cuda" else device.type]
+        if self.compile != "no":
+            chosen.append(self.compile)
+        if self.deterministic:
+            chosen.append("deterministic")
+        return ", ".join(chosen)
+
     def for_worker(self, index: int) -> Self:
         """The same for worker process `index`: workers share the CUDA devices evenly, unless one was chosen."""
         if self.device in ("auto", "cuda") and torch.cuda.is_available():

@@ -15,11 +15,13 @@ import torch
 from datasets import DomainPair, load_pair
 from experiments import record
 from experiments.bundles import Bundle
+from experiments.distributed import agree, place
 from experiments.environment import describe_datasets, describe_environment, keep_changes
 from experiments.errors import BadInput, MemberInUse, NonFiniteLoss, RunInUse
 from experiments.evaluation import project, proxy_a_distance, sample_features
 from experiments.events import Event, Report, ignore
 from experiments.experiment import Experiment
+from experiments.machine import AUTOMATIC, Machine
 from experiments.methods import METHODS
 from experiments.networks import Networks
 from experiments.recording import Checkpoint, Recording, claim, folder_of, is_done, read_json, write_atomically
@@ -32,11 +34,15 @@ from grl.doctor import Verdict
 CHECKPOINT_EVERY_S = 5.0
 
 
-def run(experiment: Experiment, report: Report = ignore) -> dict[str, Any]:
+def run(experiment: Experiment, report: Report = ignore, *, machine: Machine = AUTOMATIC) -> dict[str, Any]:
     """Train `experiment` unless it is done, from its last checkpoint if there is one, and record the result.
+
+    Of several processes (`distributed.joined`), the first alone reads, records and reports; what it returns or finds
+    unusable, all do.
 
     Args:
         report: Receives what happens, as it happens.
+        machine: How to compute.
 
     Returns:
         The content of `result.json`.
@@ -47,13 +53,23 @@ def run(experiment: Experiment, report: Report = ignore) -> dict[str, Any]:
         KeyboardInterrupt: recorded as a killed run.
     """
     folder = folder_of(experiment)
-    with claim(folder):
-        if is_done(experiment):
-            return read_json(folder / record.RESULT)
+    checkpoint = Checkpoint(folder)
+    with ExitStack() as claims:
+
+        def begin() -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+            claims.enter_context(claim(folder))
+            return (read_json(folder / record.RESULT), None) if is_done(experiment) else (None, checkpoint.load())
+
+        result, state = agree(begin)
+        if result is not None:
+            return result
         pair = load_pair(experiment.pair)
-        checkpoint = Checkpoint(folder)
-        state = checkpoint.load()
-        recording = _open_recording(experiment, pair, state["points"] if state else None)
+        rank, processes = place()
+        if rank > 0:
+            train(experiment, pair, state=state, machine=machine)
+            return agree(dict)
+        where = f"{machine.describe()}, {processes} processes" if processes > 1 else machine.describe()
+        recording = _open_recording(experiment, pair, where, state["points"] if state else None)
         clock = _Clock(state)
 
         def log(step: int, values: dict[str, float]) -> None:
@@ -72,7 +88,7 @@ def run(experiment: Experiment, report: Report = ignore) -> dict[str, Any]:
 
         with _reporting([recording], state["step"] if state else 0, report):
             try:
-                trained = train(experiment, pair, log=log, save=save, diagnose=diagnose, state=state)
+                trained = train(experiment, pair, log=log, save=save, diagnose=diagnose, state=state, machine=machine)
             except NonFiniteLoss as error:
                 path = checkpoint.path
                 kept = f"the last good checkpoint is {path}" if path.exists() else "before the first checkpoint"
@@ -80,7 +96,7 @@ def run(experiment: Experiment, report: Report = ignore) -> dict[str, Any]:
                 recording.fail(str(error))
                 report(Event("failed", message=str(error), run=experiment.hash))
                 raise error from None
-            result = _finish(recording, experiment, trained, pair, clock.trained_s())
+            result = agree(lambda: _finish(recording, experiment, trained, pair, clock.trained_s()))
             checkpoint.drop()
             report(Event("finished", experiment.steps, result["metrics"], run=experiment.hash))
             return result
@@ -112,7 +128,7 @@ def run_together(bundle: Bundle, report: Report = ignore) -> None:
         if state is not None:
             state = choose_members(state, [experiment.hash for experiment in waiting])
         recordings = [
-            _open_recording(experiment, pair, state["points"][experiment.hash] if state else None, bundle)
+            _open_recording(experiment, pair, "cpu", state["points"][experiment.hash] if state else None, bundle)
             for experiment in waiting
         ]
         clock = _Clock(state)
@@ -176,9 +192,9 @@ class _Clock:
 
 
 def _open_recording(
-    experiment: Experiment, pair: DomainPair, resumed_points: int | None, bundle: Bundle | None = None
+    experiment: Experiment, pair: DomainPair, where: str, resumed_points: int | None, bundle: Bundle | None = None
 ) -> Recording:
-    folder = folder_of(experiment)
+    folder, environment = folder_of(experiment), describe_environment()
     tags = {
         record.KIND: "run",
         record.HASH: experiment.hash,
@@ -186,6 +202,7 @@ def _open_recording(
         record.PAIR_TITLE: pair.title,
         record.PROTOCOL: pair.protocol,
         record.DATA_FINGERPRINT: pair.fingerprint,
+        record.HARDWARE: f"{environment[record.HARDWARE]}, {where}",
     }
     if bundle is not None:
         tags[record.TOGETHER] = bundle.name
@@ -196,7 +213,7 @@ def _open_recording(
             "title": experiment.title,
             "params": experiment.flat(),
             "datasets": describe_datasets(pair, METHODS[experiment.method].reads),
-            "tags": describe_environment() | tags,
+            "tags": environment | tags,
         },
         resumed_points,
     )

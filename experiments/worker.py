@@ -20,9 +20,11 @@ from rich.console import Console
 from experiments import record
 from experiments.bundles import Bundle, alone, bundle
 from experiments.delivery import Delivery
+from experiments.distributed import agree, place
 from experiments.errors import BadInput, MemberInUse, NonFiniteLoss, RunInUse, WorkerDied
-from experiments.events import Event
+from experiments.events import Event, ignore
 from experiments.experiment import Experiment
+from experiments.machine import AUTOMATIC, Machine
 from experiments.progress import RunProgress
 from experiments.recording import folder_of, is_done
 from experiments.tracking import Destination, address, deliver
@@ -49,12 +51,20 @@ class Outcome:
         return 1 if self.failed or self.in_use or self.undelivered else 0
 
 
-def work_off(experiments: Sequence[Experiment], experiment_name: str, *, workers: int, console: Console) -> Outcome:
+def work_off(
+    experiments: Sequence[Experiment],
+    experiment_name: str,
+    *,
+    workers: int,
+    console: Console,
+    machine: Machine = AUTOMATIC,
+) -> Outcome:
     """Train every experiment that is not done yet and deliver all of them to one MLflow experiment.
 
     Args:
         experiment_name: of the MLflow experiment.
-        workers: processes; each computes with one thread.
+        workers: processes; each computes with one thread. Processes that torchrun started are used as they are.
+        machine: how they compute.
     """
     outcome = Outcome()
     waiting = [experiment for experiment in experiments if not is_done(experiment)]
@@ -67,14 +77,22 @@ def work_off(experiments: Sequence[Experiment], experiment_name: str, *, workers
             address(folder_of(experiment), destination)
             if is_done(experiment):
                 delivery.send(deliver, folder_of(experiment))
-        if waiting:
-            _train_all(waiting, workers, console, delivery, outcome)
+        if waiting or place() != (0, 1):
+            _train_all(waiting, workers, machine, console, delivery, outcome)
     outcome.undelivered = delivery.trouble
     return outcome
 
 
-def _train_all(waiting: list[Experiment], workers: int, console: Console, delivery: Delivery, outcome: Outcome) -> None:
-    bundles = bundle(waiting)
+def _train_all(
+    waiting: list[Experiment],
+    workers: int,
+    machine: Machine,
+    console: Console,
+    delivery: Delivery,
+    outcome: Outcome,
+) -> None:
+    _, processes = place()
+    bundles = bundle(waiting) if machine.is_plain and processes == 1 else [alone(each) for each in waiting]
     with RunProgress(console, len(waiting)) as progress:
         by_name = {each.name: each for each in bundles} | {e.hash: alone(e) for e in waiting}
         titles = {experiment.hash: experiment.title for experiment in waiting}
@@ -102,7 +120,10 @@ def _train_all(waiting: list[Experiment], workers: int, console: Console, delive
                     progress.end(trained.name)
             deliver_after(event, trained, delivery)
 
-        outcome.interrupted = run_workers(_train_listed, (bundles,), min(workers, len(bundles)), show)
+        if processes > 1:
+            outcome.interrupted = train_in_step(waiting, machine, show)
+        else:
+            outcome.interrupted = run_workers(_train_listed, (bundles, machine), min(workers, len(bundles)), show)
         # What one worker found in use may have been its neighbour's, or done by now.
         outcome.in_use = sorted(
             {e.title for e in waiting if e.title in outcome.in_use and e.hash not in ours and not is_done(e)}
@@ -233,21 +254,43 @@ def _interrupt_once(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _train_listed(bundles: list[Bundle], events: Any, index: int) -> None:
+def train_in_step(experiments: Sequence[Experiment], machine: Machine, show: Callable[[Event], None] = ignore) -> bool:
+    """Train the experiments of the first process, one after the other, in all processes that torchrun started.
+
+    Args:
+        experiments: of the first process; what the others give does not count.
+        show: receives what happens, in the first process.
+
+    Returns:
+        Whether Ctrl-C or SIGTERM, which torchrun sends when one of them fails, ended it.
+    """
+    signal.signal(signal.SIGTERM, _interrupt_once)
+    try:
+        for each in map(alone, agree(lambda: experiments)):
+            try:
+                run_reported(each, show, machine)
+            except RunInUse:
+                show(Event("in use", bundle=each.name))
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def _train_listed(bundles: list[Bundle], machine: Machine, events: Any, index: int) -> None:
     for each in bundles:
         if all(is_done(experiment) for experiment in each.experiments):
             continue
         try:
-            run_reported(each, events)
+            run_reported(each, events.put, machine.for_worker(index))
         except MemberInUse:
             # One of them is being trained elsewhere: the others are trained one by one.
-            _train_listed([alone(experiment) for experiment in each.experiments], events, index)
+            _train_listed([alone(experiment) for experiment in each.experiments], machine, events, index)
         except RunInUse:
             events.put(Event("in use", bundle=each.name))
 
 
-def run_reported(each: Bundle, events: Any) -> None:
-    """Train a bundle and put what happens, and how each run ends, into `events`.
+def run_reported(each: Bundle, show: Callable[[Event], None], machine: Machine = AUTOMATIC) -> None:
+    """Train a bundle and show what happens, and how each run ends.
 
     Raises:
         RunInUse: another process is training it, or one of its runs.
@@ -256,11 +299,11 @@ def run_reported(each: Bundle, events: Any) -> None:
     from experiments.running import run, run_together
 
     def report(event: Event) -> None:
-        events.put(dataclasses.replace(event, bundle=each.name))
+        show(dataclasses.replace(event, bundle=each.name))
 
     try:
         if each.is_single:
-            run(each.experiments[0], report)
+            run(each.experiments[0], report, machine=machine)
         else:
             run_together(each, report)
     except NonFiniteLoss:

@@ -137,7 +137,7 @@ def work_on_study(sweep: Sweep, events: Any, index: int) -> None:
 def _run_when_free(each: Bundle, events: Any) -> None:
     while not all(is_done(experiment) for experiment in each.experiments):
         try:
-            return run_reported(each, events)
+            return run_reported(each, events.put)
         except RunInUse:
             time.sleep(WAIT_FOR_OTHERS_S)
 

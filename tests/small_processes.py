@@ -4,6 +4,7 @@ import dataclasses
 import multiprocessing
 import os
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,12 +12,12 @@ import torch
 from torch import nn
 
 from datasets import load_pair
-from experiments.distributed import agree, joined
-from experiments.errors import BadInput
+from experiments import running
+from experiments.distributed import agree, joined, place
+from experiments.errors import BadInput, run_command
 from experiments.experiment import Experiment
 from experiments.machine import Machine
 from experiments.networks import NETWORKS
-from experiments.running import digest
 from experiments.training import train
 from tests.small_runs import image_pair, small_moons
 
@@ -25,6 +26,9 @@ ALIKE = {
     "source_only": small_moons(method="source_only"),
     "images": small_moons(pair="images", network="mnist_paper", steps=3, batch_size=16, evaluate_every=5, log_every=1),
 }
+
+
+LONG = small_moons(steps=1000, evaluate_every=20, log_every=10)
 
 
 def train_here(experiment: Experiment, state: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -40,7 +44,7 @@ def train_here(experiment: Experiment, state: dict[str, Any] | None = None) -> d
         machine=Machine(device="cpu"),
     )
     weights = {name: value.numpy() for name, value in trained.networks.state_dict().items()}
-    return {"points": points, "states": states, "weights": weights, "digest": digest(trained.networks)}
+    return {"points": points, "states": states, "weights": weights, "digest": running.digest(trained.networks)}
 
 
 def train_alike() -> dict[str, dict[str, Any]]:
@@ -112,7 +116,20 @@ def run_together(function: Callable[[], Any], count: int = 2) -> list[Any]:
 
 def _join(rank: int, count: int, port: int, function: Callable[[], Any], outcomes: Any) -> None:
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    os.environ |= {"LOCAL_RANK": str(rank), "TORCHELASTIC_RUN_ID": "test", "GLOO_SOCKET_IFNAME": "lo"}
     torch.set_num_threads(1)
-    with joined(torch.device("cpu")):
+    with joined(Machine(device="cpu")):
         outcomes.put((rank, function()))
+
+
+def main() -> None:
+    """One recorded run with many checkpoints; prints the number of its process for whoever wants to end it."""
+    running.CHECKPOINT_EVERY_S = 0.0
+    torch.set_num_threads(1)
+    with joined(Machine(device="cpu")) as machine:
+        print(f"process {place()[0]} is {os.getpid()}", flush=True)
+        running.run(LONG, machine=machine)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(lambda arguments: main() or 0, []))

@@ -95,10 +95,11 @@ LONG = ("--steps", "200000", "--evaluate-every", "100", "--log-every", "100", "-
 
 ORPHANS = """
 from experiments.bundles import alone
+from experiments.machine import AUTOMATIC
 from experiments.worker import _train_listed, run_workers
 from tests.small_runs import small_moons
 long = alone(small_moons(steps=200000, evaluate_every=100, log_every=100))
-run_workers(_train_listed, ([long],), 1, lambda event: None)
+run_workers(_train_listed, ([long], AUTOMATIC), 1, lambda event: None)
 """
 
 
