@@ -48,7 +48,7 @@ class Failed(RuntimeError):
 
 def short_commands() -> tuple[list[Command], list[Command]]:
     """Commands that train moons, and commands that train digits."""
-    recipe = dataclasses.replace(moons(), steps=300, evaluate_every=10, log_every=5)
+    recipe = dataclasses.replace(moons(), steps=150, evaluate_every=10, log_every=5)
     together = tuple(dataclasses.replace(recipe, seed=seed) for seed in range(4))
     digits = dataclasses.replace(syn_digits_to_syn_digits_m(), steps=12, evaluate_every=4, log_every=2)
     return [together[:1], (recipe.with_method("source_only"),), together], [(digits,)]
@@ -115,7 +115,7 @@ def locate(runs: Path, before: dict[Path, tuple[int, int]]) -> str:
 
 
 def disturb(kind: str, command: Command, runs: Path, duration_s: float, chance: random.Random) -> list[str]:
-    """Kill the run at most a few times; where each kill landed. It may be quicker than the signal."""
+    """Kill the command at most a few times; where each kill landed. It may be quicker than the signal."""
     landed = []
     for _ in range(chance.choice(KILLS)):
         before = look(runs)
@@ -163,16 +163,22 @@ def main() -> int:
             kind = "spawn" if attempt % FRESH_EVERY == 0 else "forkserver"
             command = chance.choice(large if attempt % DIGITS_EVERY == 1 else small)
             runs = Path(scratch, str(attempt))
+            began_s = time.monotonic()
             landed = disturb(kind, command, runs, durations_s[kind, command], chance)
-            if not landed:
+            if not landed:  # it was quicker than the signal: so little time it takes now
+                durations_s[kind, command] = time.monotonic() - began_s
                 continue
+            began_s = time.monotonic()
             try:
                 same = finish("forkserver", command, runs) == expected[command]
             except Failed as failure:
                 print(failure, flush=True)
                 same = False
+            durations_s["forkserver", command] = max(durations_s["forkserver", command], time.monotonic() - began_s)
             killed += 1
             identical += same
+            if killed % 20 == 0:
+                print(f"{killed} killed, {identical} of them ended bit-identical", flush=True)
             places.update(landed)
             left_behind += sum(path.name.startswith(".") or path.name == record.CHECKPOINT for path in look(runs))
             if not same:
