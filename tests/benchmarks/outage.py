@@ -20,11 +20,10 @@ from pathlib import Path
 
 import torch
 
-from experiments import record
+from experiments import record, running
 from experiments.delivery import Delivery
 from experiments.events import Event
 from experiments.recording import folder_of
-from experiments.running import run
 from experiments.tracking import Destination, address, deliver, open_client, undelivered
 from tests.mlflow_server import MlflowServer
 from tests.recorded_curves import curves_of, recorded_curves
@@ -57,6 +56,7 @@ def main() -> int:
     outages = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     chance = random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 0)
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(REQUEST_TIMEOUT_S)
+    running.CHECKPOINT_EVERY_S = 0.0  # points become final, and are sent, at every evaluation
     with tempfile.TemporaryDirectory() as root, contextlib.ExitStack() as at_end:
         server = MlflowServer(Path(root))
         at_end.callback(server.kill)
@@ -74,7 +74,7 @@ def main() -> int:
             while not over.is_set():
                 experiments.append(small_moons(seed=len(experiments), steps=2000, evaluate_every=50, log_every=10))
                 address(folder_of(experiments[-1]), Destination("outage"))
-                run(experiments[-1], report)
+                running.run(experiments[-1], report)
                 delivery.send(deliver, folder_of(experiments[-1]))
         took_s = time.monotonic() - started
         print(f"{len(experiments)} runs in {took_s:.0f} s; {done['kills']} kills, hung {done['times it hung']} times")
