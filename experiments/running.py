@@ -21,7 +21,7 @@ from experiments.errors import BadInput, MemberInUse, NonFiniteLoss, RunInUse
 from experiments.evaluation import project, proxy_a_distance, sample_features
 from experiments.events import Event, Report, ignore
 from experiments.experiment import Experiment
-from experiments.machine import AUTOMATIC, Machine
+from experiments.machine import AUTOMATIC, Machine, copy_to_cpu
 from experiments.methods import METHODS
 from experiments.networks import Networks
 from experiments.recording import Checkpoint, Recording, claim, folder_of, is_done, read_json, write_atomically
@@ -254,7 +254,7 @@ def _finish(
     folder, networks = recording.folder, trained.networks
     sample = sample_features(networks, pair, trained.mean)
     weights, features, parquet = io.BytesIO(), io.BytesIO(), io.BytesIO()
-    torch.save(networks.state_dict(), weights)
+    torch.save(copy_to_cpu(networks.state_dict()), weights)
     write_atomically(folder / record.MODEL, weights.getbuffer())
     np.savez(
         features,

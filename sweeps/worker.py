@@ -15,6 +15,7 @@ from experiments.bundles import Bundle, bundle
 from experiments.delivery import Delivery
 from experiments.errors import BadInput, RunInUse
 from experiments.experiment import Experiment
+from experiments.machine import AUTOMATIC, Machine
 from experiments.progress import RunProgress
 from experiments.recording import folder_of, is_done, read_json, writing_to
 from experiments.tracking import address
@@ -118,7 +119,7 @@ def work_on_study(sweep: Sweep, events: Any, index: int) -> None:
         events.put(TrialEvent("asked", trial.number, shown, bundles))
         failure = ""
         for each in bundles:
-            _run_when_free(each, events)
+            _run_when_free(each, AUTOMATIC.for_worker(index), events)
             if failure := next(filter(None, map(failure_of, each.experiments)), ""):
                 break
         if failure:
@@ -134,10 +135,10 @@ def work_on_study(sweep: Sweep, events: Any, index: int) -> None:
         events.put(TrialEvent("told", trial.number, shown, value=value))
 
 
-def _run_when_free(each: Bundle, events: Any) -> None:
+def _run_when_free(each: Bundle, machine: Machine, events: Any) -> None:
     while not all(is_done(experiment) for experiment in each.experiments):
         try:
-            return run_reported(each, events.put)
+            return run_reported(each, events.put, machine)
         except RunInUse:
             time.sleep(WAIT_FOR_OTHERS_S)
 

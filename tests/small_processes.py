@@ -28,7 +28,7 @@ ALIKE = {
 }
 
 
-LONG = small_moons(steps=1000, evaluate_every=20, log_every=10)
+LONG = small_moons(steps=400, evaluate_every=20, log_every=10)
 
 
 def train_here(experiment: Experiment, state: dict[str, Any] | None = None) -> dict[str, Any]:

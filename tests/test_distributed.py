@@ -115,7 +115,8 @@ def test_one_killed_process_ends_all_and_the_same_command_goes_on_to_the_same_bi
     while not (runs / LONG.hash / record.CHECKPOINT).exists():
         time.sleep(0.01)
     os.kill(follower, signal.SIGKILL)
-    assert killed.wait(100) != 0
+    killed.communicate(timeout=100)
+    assert killed.returncode != 0
     assert not is_done(LONG)
 
     again = torchrun("tests.small_processes")
@@ -148,6 +149,7 @@ def test_the_command_trains_one_run_in_all_processes_and_records_it_once(client,
     [found] = client.search_runs([client.get_experiment_by_name("moons").experiment_id])
     assert (found.info.status, found.data.tags["hash"]) == ("FINISHED", experiment.hash)
     assert len(client.get_metric_history(found.info.run_id, "label_loss")) == 6
+    assert found.data.tags["hardware"].endswith(" cores, cpu, 2 processes")
 
     again = torchrun(*COMMAND)
     stdout, stderr = again.communicate(timeout=200)

@@ -64,6 +64,15 @@ def test_workers_share_the_gpus_unless_one_was_chosen(two_gpus):
     assert Machine(device="cpu").for_worker(1).device == "cpu"
 
 
+def test_the_record_says_what_was_chosen(monkeypatch, two_gpus):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"card {device.index}")
+    assert Machine(device="cpu").describe() == "cpu"
+    assert Machine(device="cuda:1", compile="cudagraphs", deterministic=True).describe() == (
+        "card 1, cudagraphs, deterministic"
+    )
+    assert [Machine(**fields).is_plain for fields in ({"device": "cpu"}, {"device": "cuda"})] == [True, False]
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
