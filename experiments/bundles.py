@@ -12,8 +12,6 @@ from experiments.networks import NETWORKS
 from experiments.record import CHECKPOINT, RUN, TOGETHER, runs_root
 from experiments.recording import folder_of, read_json
 
-MOST = 80  # beyond, a step's tensors have left the caches and nothing is gained
-
 
 @dataclass(frozen=True)
 class Bundle:
@@ -60,7 +58,8 @@ def bundle(experiments: Sequence[Experiment]) -> list[Bundle]:
         if _checkpoint_of(name).exists():
             bundles.append(Bundle(tuple(members), name))
             continue
-        size = math.ceil(len(members) / math.ceil(len(members) / MOST))
+        parts = math.ceil(len(members) / NETWORKS[members[0].network].together)
+        size = math.ceil(len(members) / parts)
         for start in range(0, len(members), size):
             part = tuple(members[start : start + size])
             name = _digest(",".join(sorted(experiment.hash for experiment in part)))
@@ -74,7 +73,11 @@ def _checkpoint_of(name: str) -> Path:
 
 def _group_of(experiment: Experiment) -> str:
     folder = folder_of(experiment)
-    if not NETWORKS[experiment.network].stacks or experiment.precision != "float32" or (folder / CHECKPOINT).exists():
+    if (
+        NETWORKS[experiment.network].together == 1
+        or experiment.precision != "float32"
+        or (folder / CHECKPOINT).exists()
+    ):
         return experiment.hash
     begun = (read_json(folder / RUN) or {"tags": {}})["tags"].get(TOGETHER)
     if begun and _checkpoint_of(begun).exists():

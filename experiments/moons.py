@@ -1,6 +1,7 @@
 """The inter-twinning moons of Ganin et al. (2016), figure 2: the target is the source rotated by 35 degrees.
 
     python -m experiments run moons
+    python -m experiments run moons_alphas
 
 A second a run on one core. The paper prints no accuracy, one hidden layer of 15 sigmoid units and lambda = 6; here the
 feature extractor has two hidden layers of 32 ReLU units, and the adversary is the deep recipe's (Ganin ramp to 1, both
@@ -11,8 +12,10 @@ the pair with the highest information maximisation of DANN on the unlabelled tar
 2026-11-21).
 """
 
+import dataclasses
+
 from experiments.experiment import Experiment
-from grl.schedules import InverseDecay
+from grl.schedules import Constant, Ganin, InverseDecay
 
 
 def moons() -> Experiment:
@@ -25,3 +28,11 @@ def moons() -> Experiment:
         evaluate_every=100,
         log_every=10,
     )
+
+
+def moons_alphas(seeds: int = 5) -> list[Experiment]:
+    """A whole grid of alphas: Ganin's ramp and 15 constants from 0.01 to 1, trained as one program in seconds."""
+    constants = [Constant(value=round(10 ** (-2 + 2 * place / 14), 3)) for place in range(15)]
+    return [
+        dataclasses.replace(moons(), alpha=alpha, seed=seed) for alpha in (Ganin(), *constants) for seed in range(seeds)
+    ]

@@ -34,15 +34,16 @@ class Architecture:
     """How to build the three parts for inputs of one shape.
 
     Attributes:
-        stacks: many seeds and alphas are faster as one program than one after the other, as measured by
-            `tests.benchmarks.together`; for networks without BatchNorm and Dropout alone.
+        together: how many runs, differing in seed and alpha, are trained as one program at most: where
+            `tests.benchmarks.together` found the largest gain; 1 where there is none. More than 1 for networks without
+            BatchNorm and Dropout alone.
     """
 
     input_shape: tuple[int, ...]
     feature_extractor: Callable[[], nn.Module]
     label_predictor: Callable[[int], nn.Module]
     domain_classifier: Callable[[], nn.Module]
-    stacks: bool = False
+    together: int = 1
 
 
 def _moons_extractor() -> nn.Module:
@@ -85,13 +86,14 @@ NETWORKS = {
         _moons_extractor,
         lambda classes: nn.Linear(32, classes),
         lambda: nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 1), nn.Flatten(0)),
-        stacks=True,
+        together=80,
     ),
     "shallow": Architecture(
         (5000,),
         _shallow_extractor,
         lambda classes: nn.Linear(50, classes),
         lambda: nn.Sequential(nn.Linear(50, 1), nn.Flatten(0)),
+        together=16,
     ),
     "mnist_paper": Architecture((3, 28, 28), _mnist_paper_extractor, _mnist_label_predictor, _mnist_domain_classifier),
     "mnist_modern": Architecture(

@@ -9,7 +9,7 @@ import torch
 
 from datasets import load_pair
 from experiments import record
-from experiments.bundles import MOST, Bundle, alone, bundle
+from experiments.bundles import Bundle, alone, bundle
 from experiments.errors import MemberInUse, RunInUse
 from experiments.evaluation import evaluate
 from experiments.experiment import SGD
@@ -108,7 +108,7 @@ def test_the_doctor_looks_at_every_member(moons_pair):
     assert verdicts == [(member, "reversed") for member in range(4)]
 
 
-@pytest.mark.parametrize("name", [name for name, architecture in NETWORKS.items() if architecture.stacks])
+@pytest.mark.parametrize("name", [name for name, architecture in NETWORKS.items() if architecture.together > 1])
 def test_what_is_stacked_has_neither_batch_norm_nor_dropout(name):
     """Their buffers and random masks are not stacked."""
     networks = build_networks(name, classes=2, seed=0)
@@ -137,7 +137,7 @@ def test_bfloat16_and_networks_that_gain_nothing_are_trained_alone(runs):
 
 
 def test_a_long_list_is_cut_into_even_parts(runs):
-    many = [small_moons(seed=seed) for seed in range(2 * MOST + 1)]
+    many = [small_moons(seed=seed) for seed in range(161)]
     assert [len(each.experiments) for each in bundle(many)] == [54, 54, 53]
 
 

@@ -1,0 +1,82 @@
+"""What it gains to train many runs as one program: seeds and alphas of a small network.
+
+    [GRL_DATA=...] OMP_NUM_THREADS=1 python -m tests.benchmarks.together [moons] [shallow] [mnist_paper]
+
+One thread. Single runs and members are timed in turns, from one logged point to a later one: data, schedules and curves
+included, evaluation, the doctor and the trace apart. Gain = members · time of a single step / time of a common step.
+The shallow network needs the Amazon reviews below GRL_DATA; without them it is skipped.
+"""
+
+import dataclasses
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+
+import torch
+
+from datasets import DatasetError, DomainPair, Evaluation, Labelled, load_pair
+from experiments.digits import mnist_to_mnist_m
+from experiments.experiment import Experiment
+from experiments.moons import moons
+from experiments.reviews import books_to_dvd
+from experiments.together import train_together
+from experiments.training import train
+from grl.schedules import Constant
+
+ROUNDS = 5
+# Name of the network, its recipe, steps per measurement, (alphas, seeds).
+CASES: dict[str, tuple[Experiment, int, list[tuple[int, int]]]] = {
+    "moons": (moons(), 300, [(4, 1), (16, 1), (16, 3), (16, 5), (16, 10)]),
+    "shallow": (books_to_dvd(), 300, [(4, 1), (9, 1), (16, 1), (16, 3)]),
+    "mnist_paper": (dataclasses.replace(mnist_to_mnist_m(), pair="syn_digits_to_syn_digits_m"), 8, [(2, 1), (4, 1)]),
+}
+
+
+def time_steps(train_and_log: Callable[..., object], steps: int) -> float:
+    """Milliseconds a step, from a quarter of the steps on."""
+    stamps: list[float] = []
+    train_and_log(log=lambda step, values: stamps.append(time.perf_counter()))
+    return (stamps[3] - stamps[0]) * 1000 / (steps * 3 // 4)
+
+
+def without_evaluation(pair: DomainPair) -> DomainPair:
+    few = Labelled(name="few test", inputs=pair.source.inputs[:10], labels=pair.source.labels[:10])
+    return dataclasses.replace(pair, evaluation=Evaluation(source_test=few, target_test=few))
+
+
+def main() -> None:
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    print(
+        f"{torch.get_num_threads()} thread, torch {torch.__version__}, medians of {ROUNDS}, load {os.getloadavg()[0]}"
+    )
+    for name in sys.argv[1:] or CASES:
+        recipe, steps, sizes = CASES[name]
+        try:
+            pair = without_evaluation(load_pair(recipe.pair))
+        except DatasetError as error:
+            print(f"{name:<12} skipped: {error}")
+            continue
+        recipe = dataclasses.replace(recipe, steps=steps, log_every=steps // 4, evaluate_every=steps)
+        for alphas, seeds in sizes:
+            members = [
+                dataclasses.replace(recipe, alpha=Constant(value=0.02 * (alpha + 1)), seed=seed)
+                for alpha in range(alphas)
+                for seed in range(seeds)
+            ]
+            single, common = [], []
+            for _ in range(ROUNDS):
+                single.append(time_steps(partial(train, members[0], pair), steps))
+                common.append(time_steps(partial(train_together, members, pair), steps))
+            one, all_of_them = statistics.median(single), statistics.median(common)
+            print(
+                f"{name:<12} {alphas:>2} alphas x {seeds:>2} seeds  single {one:7.3f} ms  "
+                f"together {all_of_them:8.3f} ms  gain {len(members) * one / all_of_them:5.2f}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
