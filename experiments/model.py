@@ -59,7 +59,7 @@ def load_model(folder: Path) -> tuple[Model, DomainPair]:
     if pair.fingerprint != description["tags"][record.DATA_FINGERPRINT]:
         raise BadInput(f"run {folder.name} was trained on other data than pair {pair.id} has now; prepare those again")
     networks = build_networks(params["network"], classes=len(pair.class_names), seed=0)
-    networks.load_state_dict(torch.load(folder / record.MODEL, weights_only=True))
+    networks.load_state_dict(torch.load(folder / record.MODEL, map_location="cpu", weights_only=True))
     # The mean of what was trained on, as the training took it.
     splits = {
         "source": (pair.source,),
