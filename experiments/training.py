@@ -111,8 +111,8 @@ def train(
     if state is not None:
         if len(state["random"]) != processes:
             raise BadInput(
-                f"the checkpoint is of {len(state['random'])} processes, got {processes}: go on with as many "
-                f"(torchrun --nproc-per-node {len(state['random'])}), or delete it to start anew"
+                f"processes must be {len(state['random'])}, as when the checkpoint was written, got {processes}: use "
+                f"torchrun --nproc-per-node {len(state['random'])}, or delete the checkpoint to start anew"
             )
         start = state["step"]
         networks.load_state_dict(state["networks"])

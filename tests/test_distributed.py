@@ -64,8 +64,8 @@ def test_what_two_processes_cannot_do_is_refused_in_both(both):
     assert first == [
         "batch_size must be a multiple of 4 (two domains, 2 processes), got 30",
         "a network with BatchNorm can be trained in several processes on CUDA alone, got 2 on cpu",
-        "the checkpoint is of 1 processes, got 2: go on with as many (torchrun --nproc-per-node 1), "
-        "or delete it to start anew",
+        "processes must be 1, as when the checkpoint was written, got 2: use torchrun --nproc-per-node 1, "
+        "or delete the checkpoint to start anew",
     ]
 
 
