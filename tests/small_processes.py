@@ -52,6 +52,12 @@ def train_alike() -> dict[str, dict[str, Any]]:
     return {name: train_here(experiment) | {"states": None} for name, experiment in ALIKE.items()}
 
 
+def train_long() -> tuple[str, list[Any]]:
+    """Digest and points of `LONG`, undisturbed."""
+    trained = train_here(LONG)
+    return trained["digest"], trained["points"]
+
+
 def resume_with_dropout() -> tuple[str, str, bool]:
     """Digests of an uninterrupted and of a resumed run, and whether the processes had drawn other numbers."""
     NETWORKS["dropout"] = dataclasses.replace(
@@ -92,7 +98,7 @@ def disagree() -> str:
 
 def train_everything() -> dict[str, Any]:
     """All of the above, because starting processes takes longer than any of it."""
-    return {each.__name__: each() for each in (train_alike, resume_with_dropout, refuse, disagree)}
+    return {each.__name__: each() for each in (train_alike, train_long, resume_with_dropout, refuse, disagree)}
 
 
 def run_together(function: Callable[[], Any], count: int = 2) -> list[Any]:
