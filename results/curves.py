@@ -1,8 +1,10 @@
 """Figure of one pair over all seeds: accuracies, domain loss and schedules."""
 
 import math
+from typing import Any
 
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -17,7 +19,8 @@ ALPHA_COLOUR, LR_COLOUR = "#333333", "#AA4499"
 def draw_curves(runs: pd.DataFrame, curves: pd.DataFrame, title: str) -> Figure:
     """Target and source accuracy and domain loss over steps for each method; alpha and lr over progress.
 
-    A line is the mean over seeds, its band ± the sample standard deviation (n - 1).
+    A line is the mean over seeds, its band ± the sample standard deviation (n - 1). A method of many variants has a
+    scale of colours in place of line styles, and no bands.
 
     Args:
         runs: one row a run of one pair and recipe, with the columns of `name_cells`.
@@ -25,7 +28,10 @@ def draw_curves(runs: pd.DataFrame, curves: pd.DataFrame, title: str) -> Figure:
         title: the pair as printed.
     """
     lines = average_curves(runs, curves)
-    looks = _choose_looks(lines)
+    crowded = {
+        method for method, count in lines.groupby("method")["name"].nunique().items() if count > len(LINE_STYLES)
+    }
+    looks = _choose_looks(lines, crowded)
     counts = runs.groupby(["method", "variant"]).size()
     spread = "mean over seeds, band ± sample standard deviation" if counts.max() > 1 else "no spread"
     with styled():
@@ -41,6 +47,8 @@ def draw_curves(runs: pd.DataFrame, curves: pd.DataFrame, title: str) -> Figure:
             axis.set_xlabel("step")
             for name, line in lines[lines["metric"] == metric].groupby("name"):
                 axis.plot(line["step"], line["mean"], label=name, **looks[str(name)])
+                if line["method"].iloc[0] in crowded:
+                    continue
                 low, high = line["mean"] - line["sd"], line["mean"] + line["sd"]
                 axis.fill_between(line["step"], low, high, color=looks[str(name)]["color"], alpha=0.18, linewidth=0)
         _mark_confusion(panels[1, 0])
@@ -48,7 +56,8 @@ def draw_curves(runs: pd.DataFrame, curves: pd.DataFrame, title: str) -> Figure:
         figure.suptitle(f"{title}\n{count_seeds(counts)}; {spread}", x=0.01, ha="left", fontsize=12)
         drawn = dict(zip(*panels[0, 0].get_legend_handles_labels()[::-1], strict=True))
         names = [name for name in looks if name in drawn]
-        figure.legend([drawn[name] for name in names], names, loc="outside lower center", ncols=min(len(names), 3) or 1)
+        columns = min(len(names), 4 if crowded else 3) or 1
+        figure.legend([drawn[name] for name in names], names, loc="outside lower center", ncols=columns)
     return figure
 
 
@@ -64,14 +73,19 @@ def average_curves(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     return points.agg(mean="mean", sd="std").reset_index()
 
 
-def _choose_looks(lines: pd.DataFrame) -> dict[str, dict[str, str]]:
+def _choose_looks(lines: pd.DataFrame, crowded: set[str]) -> dict[str, dict[str, Any]]:
     # A colour a method, a line style a variant, the anchors around the methods.
     methods = lines.drop_duplicates("name").set_index("name")["method"].to_dict()
     colours = colour_methods(methods.values())
-    looks: dict[str, dict[str, str]] = {}
+    looks: dict[str, dict[str, Any]] = {}
     for name in sorted(methods, key=lambda name: ({LOWER: 0, UPPER: 2}.get(methods[name], 1), str(name))):
-        earlier = sum(methods[other] == methods[name] for other in looks)
-        looks[str(name)] = {"color": colours[methods[name]], "linestyle": LINE_STYLES[earlier % len(LINE_STYLES)]}
+        method = methods[name]
+        earlier = sum(methods[other] == method for other in looks)
+        if method in crowded:
+            scale = 0.92 * earlier / (list(methods.values()).count(method) - 1)  # its last tenth is too pale on white
+            looks[str(name)] = {"color": colormaps["viridis"](scale), "linestyle": "-", "linewidth": 1.2}
+        else:
+            looks[str(name)] = {"color": colours[method], "linestyle": LINE_STYLES[earlier % len(LINE_STYLES)]}
     return looks
 
 

@@ -83,3 +83,16 @@ def test_a_method_keeps_its_colour_and_no_two_share_one() -> None:
     first, second = colour_methods(["dann", "source_only"]), colour_methods(["mdd", "cdan", "dann", "target_only"])
     assert first["dann"] == second["dann"]
     assert len(set(second.values())) == len(second) == 5
+
+
+def test_many_variants_of_a_method_are_told_apart_by_colour() -> None:
+    values = [0.1 * (1 + variant) for variant in range(6)]
+    described = [describe_run("a_to_b", "dann", seed, value) for value in values for seed in (0, 1)]
+    for run, value in zip(described, [value for value in values for _ in (0, 1)], strict=True):
+        run["params"]["alpha.gamma"] = f"{value:.1f}"
+    runs = name_cells(frame(*described))
+    parts = [make_curves(0.5, adversarial=True).assign(run_id=run_id) for run_id in runs.index]
+    target = draw_curves(runs, pd.concat(parts, ignore_index=True), "a → b").axes[0]
+    assert len(target.lines) == 6
+    assert len({line.get_color() for line in target.lines}) == 6
+    assert not target.collections  # bands of six lines would hide them
