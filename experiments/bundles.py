@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from experiments.distributed import place
 from experiments.experiment import Experiment
+from experiments.machine import AUTOMATIC, Machine
 from experiments.networks import NETWORKS
 from experiments.record import CHECKPOINT, RUN, TOGETHER, runs_root
 from experiments.recording import folder_of, read_json
@@ -45,13 +47,18 @@ def alone(experiment: Experiment) -> Bundle:
     return Bundle((experiment,), experiment.hash)
 
 
-def bundle(experiments: Sequence[Experiment]) -> list[Bundle]:
+def bundle(experiments: Sequence[Experiment], machine: Machine = AUTOMATIC) -> list[Bundle]:
     """Put together what differs in seed, alpha and selection alone and is faster so, in the order of the list.
 
-    What was begun together, or alone, goes on as it was.
+    What was begun together, or alone, goes on as it was. A gain was measured on the CPU alone: elsewhere, and in
+    several processes that torchrun started, each run is trained alone.
     """
+    experiments = list(dict.fromkeys(experiments))
+    _, processes = place()
+    if not machine.is_plain or processes > 1:
+        return [alone(experiment) for experiment in experiments]
     groups: dict[str, list[Experiment]] = {}
-    for experiment in dict.fromkeys(experiments):
+    for experiment in experiments:
         groups.setdefault(_group_of(experiment), []).append(experiment)
     bundles = []
     for name, members in groups.items():

@@ -54,7 +54,7 @@ class Machine:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is the CPU without compilation, which is where small networks are trained together."""
+        """Whether it is the CPU without compilation."""
         return self.torch_device.type == "cpu" and self.compile == "no"
 
     def describe(self) -> str:

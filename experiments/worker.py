@@ -29,7 +29,7 @@ from experiments.progress import RunProgress
 from experiments.recording import folder_of, is_done
 from experiments.tracking import Destination, address, deliver
 
-# Time for workers to note that they were killed, and for the last points to reach MLflow.
+# Time for workers to note that they were killed.
 GRACE_S = 15.0
 
 
@@ -91,8 +91,7 @@ def _train_all(
     delivery: Delivery,
     outcome: Outcome,
 ) -> None:
-    _, processes = place()
-    bundles = bundle(waiting) if machine.is_plain and processes == 1 else [alone(each) for each in waiting]
+    bundles = bundle(waiting, machine)
     with RunProgress(console, len(waiting)) as progress:
         by_name = {each.name: each for each in bundles} | {e.hash: alone(e) for e in waiting}
         titles = {experiment.hash: experiment.title for experiment in waiting}
@@ -120,7 +119,7 @@ def _train_all(
                     progress.end(trained.name)
             deliver_after(event, trained, delivery)
 
-        if processes > 1:
+        if place() != (0, 1):
             outcome.interrupted = train_in_step(waiting, machine, show)
         else:
             outcome.interrupted = run_workers(_train_listed, (bundles, machine), min(workers, len(bundles)), show)

@@ -28,9 +28,8 @@ def draw_curves(runs: pd.DataFrame, curves: pd.DataFrame, title: str) -> Figure:
         title: the pair as printed.
     """
     lines = average_curves(runs, curves)
-    crowded = {
-        method for method, count in lines.groupby("method")["name"].nunique().items() if count > len(LINE_STYLES)
-    }
+    variants = lines.groupby("method")["name"].nunique()
+    crowded = [str(method) for method, count in variants.items() if count > len(LINE_STYLES)]
     looks = _choose_looks(lines, crowded)
     counts = runs.groupby(["method", "variant"]).size()
     spread = "mean over seeds, band ± sample standard deviation" if counts.max() > 1 else "no spread"
@@ -56,8 +55,9 @@ def draw_curves(runs: pd.DataFrame, curves: pd.DataFrame, title: str) -> Figure:
         figure.suptitle(f"{title}\n{count_seeds(counts)}; {spread}", x=0.01, ha="left", fontsize=12)
         drawn = dict(zip(*panels[0, 0].get_legend_handles_labels()[::-1], strict=True))
         names = [name for name in looks if name in drawn]
-        columns = min(len(names), 4 if crowded else 3) or 1
-        figure.legend([drawn[name] for name in names], names, loc="outside lower center", ncols=columns)
+        columns, size = (min(len(names), 3) or 1, "medium") if not crowded else (4, "x-small")
+        handles = [drawn[name] for name in names]
+        figure.legend(handles, names, loc="outside lower center", ncols=columns, fontsize=size)
     return figure
 
 
@@ -73,7 +73,7 @@ def average_curves(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     return points.agg(mean="mean", sd="std").reset_index()
 
 
-def _choose_looks(lines: pd.DataFrame, crowded: set[str]) -> dict[str, dict[str, Any]]:
+def _choose_looks(lines: pd.DataFrame, crowded: list[str]) -> dict[str, dict[str, Any]]:
     # A colour a method, a line style a variant, the anchors around the methods.
     methods = lines.drop_duplicates("name").set_index("name")["method"].to_dict()
     colours = colour_methods(methods.values())

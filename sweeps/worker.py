@@ -108,18 +108,18 @@ def _work(sweep: Sweep, workers: int, console: Console, delivery: Delivery, outc
 
 def work_on_study(sweep: Sweep, events: Any, index: int) -> None:
     """One worker: ask, train the trial's runs, tell, until the sweep has all of its trials."""
-    study = open_study(sweep, worker=index)
+    study, machine = open_study(sweep, worker=index), AUTOMATIC.for_worker(index)
     while (trial := ask_for_trial(study, sweep)) is not None:
         schedule = sweep.suggest(trial)
         shown = show_schedule(schedule)
         experiments = sweep.experiments(schedule)
         trial.set_user_attr("runs", [experiment.hash for experiment in experiments])
         trial.set_user_attr("schedule", shown)
-        bundles = bundle(experiments)
+        bundles = bundle(experiments, machine)
         events.put(TrialEvent("asked", trial.number, shown, bundles))
         failure = ""
         for each in bundles:
-            _run_when_free(each, AUTOMATIC.for_worker(index), events)
+            _run_when_free(each, machine, events)
             if failure := next(filter(None, map(failure_of, each.experiments)), ""):
                 break
         if failure:
