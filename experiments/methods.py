@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from datasets import Batch, LabelledBatch
+from datasets import Batch, DomainPair, Labelled, LabelledBatch, Unlabelled
 from experiments.networks import Networks
+from experiments.record import DOMAIN_ACCURACY, DOMAIN_LOSS, LABEL_LOSS
 from grl.losses import AdversarialLoss, domain_adversarial_loss
 
 
@@ -24,6 +25,16 @@ class Losses(NamedTuple):
     domain_loss: Tensor | None = None
     domain_accuracy: Tensor | None = None
 
+    def objective(self, domain_weight: float | None) -> Tensor:
+        """label_loss + domain_weight · domain_loss; the label loss alone where there is no adversary."""
+        if self.domain_loss is None or domain_weight is None:
+            return self.label_loss
+        return self.label_loss + domain_weight * self.domain_loss
+
+    def values(self) -> Tensor:
+        """What there is of it, without gradients: `(1,)`, or `(3,)` with an adversary."""
+        return torch.stack([value.detach() for value in self if value is not None])
+
 
 @dataclass(frozen=True)
 class Method:
@@ -32,6 +43,24 @@ class Method:
     losses: Callable[..., Losses]
     adversarial: bool
     reads: Literal["source", "source and target", "target labels"]
+
+    @property
+    def curves(self) -> list[str]:
+        """Names of `Losses.values`."""
+        return [LABEL_LOSS, DOMAIN_LOSS, DOMAIN_ACCURACY] if self.adversarial else [LABEL_LOSS]
+
+    def open_splits(self, pair: DomainPair) -> dict[str, Labelled | Unlabelled]:
+        """The training splits it reads, by domain.
+
+        source_only never opens the target, and only target_only asks for its labels.
+        """
+        match self.reads:
+            case "source":
+                return {"source": pair.source}
+            case "source and target":
+                return {"source": pair.source, "target": pair.target}
+            case "target labels":
+                return {"target": pair.reveal_target_labels(reader="target_only")}
 
 
 def source_only(networks: Networks, source: LabelledBatch) -> Losses:

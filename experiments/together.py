@@ -5,7 +5,6 @@ members: `vmap` turns the method's own loss into one over stacked weights, and a
 is run step after step. Each member gets the numbers of its single run, up to the rounding of float32 sums.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -22,18 +21,9 @@ from experiments.experiment import Experiment
 from experiments.methods import METHODS
 from experiments.networks import Networks, build_networks, check_shape
 from experiments.randomness import derive_seed
-from experiments.record import (
-    ALPHA,
-    DOMAIN_ACCURACY,
-    DOMAIN_LOSS,
-    INFORMATION_MAXIMISATION,
-    LABEL_LOSS,
-    LR,
-    SOURCE_ACCURACY,
-    TARGET_ACCURACY,
-)
-from experiments.training import EXAMINED_BATCH, Trained
-from grl.doctor import Verdict, examine
+from experiments.record import ALPHA, INFORMATION_MAXIMISATION, LR, SOURCE_ACCURACY, TARGET_ACCURACY
+from experiments.training import Trained, check_finite, examine_untrained
+from grl.doctor import Verdict
 
 
 class Stack:
@@ -102,13 +92,7 @@ def train_together(
         fused=True,
     )
 
-    match method.reads:
-        case "source":
-            splits = {"source": pair.source}
-        case "source and target":
-            splits = {"source": pair.source, "target": pair.target}
-        case "target labels":
-            splits = {"target": pair.reveal_target_labels(reader="target_only")}
+    splits = method.open_splits(pair)
     mean = torch.stack([split.mean() for split in splits.values()]).mean(0)
     batches = {
         domain: StackedBatches(
@@ -130,25 +114,13 @@ def train_together(
         for domain, stream in batches.items():
             stream.load_state_dict(state["batches"][domain])
     else:
-        source, target = (draw(split, EXAMINED_BATCH, mean).inputs for split in (pair.source, pair.target))
         for member, alpha in enumerate(alphas_of):
-            networks = stack.member(member)
-            verdict = examine(
-                networks.feature_extractor,
-                networks.domain_classifier,
-                source,
-                target,
-                alpha=alpha(0.0, step=0),
-                schedule=alpha,
-                steps=recipe.steps,
-            )
-            diagnose(member, verdict)
+            diagnose(member, examine_untrained(stack.member(member), pair, mean, alpha, recipe.steps))
 
     # Schedules that several members share are asked once.
     schedules = list(dict.fromkeys(alphas_of))
     of_member = torch.tensor([schedules.index(alpha) for alpha in alphas_of])
-    curves = [LABEL_LOSS, DOMAIN_LOSS, DOMAIN_ACCURACY] if method.adversarial else [LABEL_LOSS]
-    window, window_start = torch.zeros(len(experiments), len(curves)), start
+    window, window_start = torch.zeros(len(experiments), len(method.curves)), start
     alphas = torch.zeros(len(experiments))
     differentiate = _trace_once(_gradients_of(recipe, stack))
     failed: set[int] = set()
@@ -177,14 +149,14 @@ def train_together(
                 scheduled = {LR: recipe.lr(progress, step=step)}
                 if experiment.alpha is not None:
                     scheduled[ALPHA] = experiment.alpha(progress, step=step)
-                points.append(dict(zip(curves, means[member], strict=True)) | scheduled)
-            for member, point in enumerate(points):
-                for name in curves:
-                    if not math.isfinite(point[name]) and member not in failed:
+                values = dict(zip(method.curves, means[member], strict=True))
+                points.append(values | scheduled)
+                if member not in failed:
+                    try:
+                        check_finite(values, scheduled, done, recipe.pair)
+                    except NonFiniteLoss as error:
                         failed.add(member)
-                        at = ", ".join(f"{key} {point[key]:.4g}" for key in (LR, ALPHA) if key in point)
-                        error = f"{name} is {point[name]} at step {done}, {at}, pair {recipe.pair}"
-                        fail(member, NonFiniteLoss(error))
+                        fail(member, error)
             log(done, points)
 
         if done % recipe.evaluate_every == 0 or done == recipe.steps:
@@ -225,14 +197,9 @@ def _gradients_of(recipe: Experiment, stack: Stack) -> Callable[..., Any]:
 
     def objective(networks: Networks, tensors: list[tuple[Tensor, ...]], alpha: Tensor) -> tuple[Tensor, Tensor]:
         drawn = [LabelledBatch(*parts) if len(parts) == 2 else Batch(*parts) for parts in tensors]
-        if recipe.domain_weight is None:
-            losses = method.losses(networks, *drawn)
-            loss = losses.label_loss
-        else:
-            losses = method.losses(networks, *drawn, alpha=alpha, batch_norm=recipe.batch_norm)
-            assert losses.domain_loss is not None  # domain_weight is given for adversarial methods alone
-            loss = losses.label_loss + recipe.domain_weight * losses.domain_loss
-        return loss, torch.stack([value for value in losses if value is not None])
+        adversary = {"alpha": alpha, "batch_norm": recipe.batch_norm} if method.adversarial else {}
+        losses = method.losses(networks, *drawn, **adversary)
+        return losses.objective(recipe.domain_weight), losses.values()
 
     differentiate = vmap(grad_and_value(partial(stack.call, objective), has_aux=True))
 

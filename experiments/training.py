@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from datasets import Batches, DomainPair
 from experiments.distributed import average, gather, place, share_batch_statistics
@@ -16,8 +17,9 @@ from experiments.machine import AUTOMATIC, Machine, copy_to_cpu, random_states, 
 from experiments.methods import METHODS
 from experiments.networks import Networks, build_networks, check_shape
 from experiments.randomness import derive_seed
-from experiments.record import ALPHA, DOMAIN_ACCURACY, DOMAIN_LOSS, LABEL_LOSS, LR
+from experiments.record import ALPHA, LR
 from grl.doctor import Verdict, examine
+from grl.schedules import Schedule
 
 Log = Callable[[int, dict[str, float]], None]
 EXAMINED_BATCH = 64  # inputs per domain that the doctor looks at
@@ -28,7 +30,7 @@ class Trained:
     """What training leaves behind, on its device: the networks, in training mode, and the mean they expect to lose."""
 
     networks: Networks
-    mean: torch.Tensor
+    mean: Tensor
 
 
 def train(
@@ -77,16 +79,9 @@ def train(
     )
     torch.manual_seed(derive_seed(experiment.seed, f"dropout/{rank}" if rank else "dropout"))
 
-    # Data. Which domains a method reads is decided here: source_only never opens the target, and only target_only
-    # asks for its labels.
-    match method.reads:
-        case "source":
-            splits = {"source": pair.source}
-        case "source and target":
-            splits = {"source": pair.source, "target": pair.target}
-        case "target labels":
-            splits = {"target": pair.reveal_target_labels(reader="target_only")}
-    # Mean subtraction: the mean of what is trained on, so that source_only owes nothing to the target here either.
+    # Data: the splits that the method may read. Mean subtraction: the mean of what is trained on, so that source_only
+    # owes nothing to the target here either.
+    splits = method.open_splits(pair)
     mean = torch.stack([split.mean() for split in splits.values()]).mean(0).to(device)
     half = experiment.batch_size // 2
     if half % processes:
@@ -121,21 +116,11 @@ def train(
         for domain, stream in batches.items():
             stream.load_state_dict(state["batches"][domain])
     elif experiment.alpha is not None:
-        source, target = (draw(split, EXAMINED_BATCH, mean).inputs for split in (pair.source, pair.target))
-        verdict = examine(
-            networks.feature_extractor,
-            networks.domain_classifier,
-            source,
-            target,
-            alpha=experiment.alpha(0.0, step=0),
-            schedule=experiment.alpha,
-            steps=experiment.steps,
-        )
+        verdict = examine_untrained(networks, pair, mean, experiment.alpha, experiment.steps)
         if rank == 0:
             diagnose(verdict)
 
-    curves = [LABEL_LOSS, DOMAIN_LOSS, DOMAIN_ACCURACY] if method.adversarial else [LABEL_LOSS]
-    window = torch.zeros(len(curves), device=device)  # sums since the last point, kept on the device
+    window = torch.zeros(len(method.curves), device=device)  # sums since the last point, kept on the device
     window_start = start
     for step in range(start, experiment.steps):
         # Schedules: functions of progress alone, in [0, 1).
@@ -148,36 +133,30 @@ def train(
 
         # One update.
         drawn = [next(stream) for stream in batches.values()]
+        adversary: dict[str, Any] = {}
+        if method.adversarial:
+            alpha = scheduled[ALPHA]
+            if machine.compile != "no":
+                alpha = torch.full((), alpha, device=device)  # a float would be compiled into the graph
+            adversary = {"alpha": alpha, "batch_norm": experiment.batch_norm}
         with mixed_precision:
-            if experiment.domain_weight is None:
-                losses = compute_losses(networks, *drawn)
-                loss = losses.label_loss
-            else:
-                alpha = scheduled[ALPHA]
-                if machine.compile != "no":
-                    alpha = torch.full((), alpha, device=device)  # a float would be compiled into the graph
-                losses = compute_losses(networks, *drawn, alpha=alpha, batch_norm=experiment.batch_norm)
-                assert losses.domain_loss is not None  # domain_weight is given for adversarial methods alone
-                loss = losses.label_loss + experiment.domain_weight * losses.domain_loss
+            losses = compute_losses(networks, *drawn, **adversary)
         optimiser.zero_grad()
-        loss.backward()
+        losses.objective(experiment.domain_weight).backward()
         # The gradient of the mean over all processes. DistributedDataParallel would give the same, but it wants one
         # module around the objective, the adversary of source_only used, and a compiled graph cut into its buckets.
         average(parameter.grad for parameter in networks.parameters() if parameter.grad is not None)
         optimiser.step()
 
         # Curves.
-        window += torch.stack([value.detach() for value in losses if value is not None])
+        window += losses.values()
         done = step + 1
         if done % experiment.log_every == 0 or done == experiment.steps:
             average([window])
-            means = dict(zip(curves, (window / (done - window_start)).tolist(), strict=True))
+            means = dict(zip(method.curves, (window / (done - window_start)).tolist(), strict=True))
             window.zero_()
             window_start = done
-            for name, value in means.items():
-                if not math.isfinite(value):
-                    at = ", ".join(f"{key} {number:.4g}" for key, number in scheduled.items())
-                    raise NonFiniteLoss(f"{name} is {value} at step {done}, {at}, pair {experiment.pair}")
+            check_finite(means, scheduled, done, experiment.pair)
             if rank == 0:
                 log(done, means | scheduled)
 
@@ -196,3 +175,29 @@ def train(
                     }
                     save(copy_to_cpu(whole))
     return Trained(networks, mean)
+
+
+def examine_untrained(networks: Networks, pair: DomainPair, mean: Tensor, alpha: Schedule, steps: int) -> Verdict:
+    """The doctor's verdict on how these networks will be trained, from one batch of each domain."""
+    source, target = (draw(split, EXAMINED_BATCH, mean).inputs for split in (pair.source, pair.target))
+    return examine(
+        networks.feature_extractor,
+        networks.domain_classifier,
+        source,
+        target,
+        alpha=alpha(0.0, step=0),
+        schedule=alpha,
+        steps=steps,
+    )
+
+
+def check_finite(means: dict[str, float], scheduled: dict[str, float], done: int, pair: str) -> None:
+    """Refuse to go on with a loss that is infinite or NaN.
+
+    Raises:
+        NonFiniteLoss: naming the loss, the step, alpha and learning rate, and the pair.
+    """
+    for name, value in means.items():
+        if not math.isfinite(value):
+            at = ", ".join(f"{key} {number:.4g}" for key, number in scheduled.items())
+            raise NonFiniteLoss(f"{name} is {value} at step {done}, {at}, pair {pair}")
