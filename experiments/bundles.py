@@ -17,81 +17,94 @@ from experiments.recording import folder_of, read_json
 
 @dataclass(frozen=True)
 class Bundle:
-    """Runs that are trained as one program; mostly one."""
+    """Runs that are trained as one program, or one run that is trained in the plain loop."""
 
     experiments: tuple[Experiment, ...]
     name: str
-    """Names its checkpoint: the hash of a run alone."""
+    """Names its checkpoint: the hash of a run in the plain loop."""
+    begun: str = ""
+    """Name of the bundle in which they were begun, these alone or with others; empty for a fresh start."""
 
     @property
     def folder(self) -> Path:
         """Where its checkpoint lies."""
-        return runs_root() / self.name if self.is_single else runs_root() / "together" / self.name
+        return runs_root() / self.name if self.is_plain else folder_of_bundle(self.name)
 
     @property
-    def is_single(self) -> bool:
-        """Whether there is but one run, trained in the plain loop."""
-        return len(self.experiments) == 1 and self.name == self.experiments[0].hash
+    def is_plain(self) -> bool:
+        """Whether it is one run in the plain loop."""
+        return self.name == self.experiments[0].hash
 
     @property
     def title(self) -> str:
         """For progress lines."""
         first = self.experiments[0]
-        if self.is_single:
+        if len(self.experiments) == 1:
             return first.title
         return f"{first.method} {first.pair}, {len(self.experiments)} runs together [{first.network}]"
 
 
-def alone(experiment: Experiment) -> Bundle:
-    """A run in a bundle of its own."""
+def folder_of_bundle(name: str) -> Path:
+    """Where the checkpoint of a bundle lies that is not plain."""
+    return runs_root() / "together" / name
+
+
+def bundle_tag(run: Path) -> str:
+    """Name of the bundle that holds the state of the run in this folder; empty if it was never in one."""
+    return (read_json(run / RUN) or {"tags": {}})["tags"].get(TOGETHER, "")
+
+
+def plain(experiment: Experiment) -> Bundle:
+    """One run in the plain loop."""
     return Bundle((experiment,), experiment.hash)
 
 
 def bundle(experiments: Sequence[Experiment], machine: Machine = AUTOMATIC) -> list[Bundle]:
     """Put together what differs in seed, alpha and selection alone and is faster so, in the order of the list.
 
-    What was begun together, or alone, goes on as it was. A gain was measured on the CPU alone: elsewhere, and in
-    several processes that torchrun started, each run is trained alone.
+    A run of such a network is computed so even where it is the only one, because the two ways round differently and
+    its numbers must not depend on its company. What was begun together, or in the plain loop, goes on there. A gain was
+    measured on the CPU alone: elsewhere, and in several processes that torchrun started, the loop is plain.
     """
     experiments = list(dict.fromkeys(experiments))
     _, processes = place()
     if not machine.is_plain or processes > 1:
-        return [alone(experiment) for experiment in experiments]
-    groups: dict[str, list[Experiment]] = {}
+        return [plain(experiment) for experiment in experiments]
+    groups: dict[tuple[str, str], list[Experiment]] = {}
     for experiment in experiments:
         groups.setdefault(_group_of(experiment), []).append(experiment)
     bundles = []
-    for name, members in groups.items():
-        if _checkpoint_of(name).exists():
-            bundles.append(Bundle(tuple(members), name))
-            continue
-        parts = math.ceil(len(members) / NETWORKS[members[0].network].together)
-        size = math.ceil(len(members) / parts)
-        for start in range(0, len(members), size):
-            part = tuple(members[start : start + size])
-            name = _digest(",".join(sorted(experiment.hash for experiment in part)))
-            bundles.append(alone(part[0]) if len(part) == 1 else Bundle(part, name))
+    for (kind, key), members in groups.items():
+        match kind:
+            case "plain":
+                bundles.append(plain(members[0]))
+            case "begun":
+                bundles.append(Bundle(tuple(members), _name(members), key))
+            case _:
+                parts = math.ceil(len(members) / NETWORKS[members[0].network].together)
+                size = math.ceil(len(members) / parts)
+                for start in range(0, len(members), size):
+                    part = tuple(members[start : start + size])
+                    bundles.append(Bundle(part, _name(part)))
     return bundles
 
 
-def _checkpoint_of(name: str) -> Path:
-    return runs_root() / "together" / name / CHECKPOINT
+def _name(members: Sequence[Experiment]) -> str:
+    hashes = ",".join(sorted(experiment.hash for experiment in members))
+    return hashlib.sha256(hashes.encode()).hexdigest()[:16]
 
 
-def _group_of(experiment: Experiment) -> str:
+def _group_of(experiment: Experiment) -> tuple[str, str]:
+    """Kind and key of the group that a run belongs to: "plain", "begun" or "fresh"."""
     folder = folder_of(experiment)
     if (
         NETWORKS[experiment.network].together == 1
         or experiment.precision != "float32"
         or (folder / CHECKPOINT).exists()
     ):
-        return experiment.hash
-    begun = (read_json(folder / RUN) or {"tags": {}})["tags"].get(TOGETHER)
-    if begun and _checkpoint_of(begun).exists():
-        return begun
+        return "plain", experiment.hash
+    begun = bundle_tag(folder)
+    if begun and (folder_of_bundle(begun) / CHECKPOINT).exists():
+        return "begun", begun
     recipe = {k: v for k, v in experiment.canonical().items() if k not in ("alpha", "seed", "selection")}
-    return _digest(json.dumps(recipe, sort_keys=True))
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return "fresh", json.dumps(recipe, sort_keys=True)

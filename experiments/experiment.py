@@ -35,7 +35,8 @@ class SGD:
 class Experiment:
     """One training, completely described; its hash names the run.
 
-    Two equal experiments give the same bits on one machine. Fields that a method does not use (the alpha schedule of
+    Two equal experiments, computed in the same way on one machine, give the same bits; how they are computed
+    (`Machine`) changes a step by rounding alone. Fields that a method does not use (the alpha schedule of
     `source_only`) must be None, so that one training never has two hashes.
     """
 
@@ -134,8 +135,9 @@ class Experiment:
 
     @property
     def title(self) -> str:
-        """A short name for progress lines and the MLflow list."""
-        return f"{self.method} {self.pair} seed {self.seed} [{self.network}]"
+        """A short name for progress lines and the MLflow list; alpha is named where it is not the usual ramp."""
+        alpha = "" if self.alpha in (None, Ganin()) else f" alpha {show_schedule(self.alpha)}"
+        return f"{self.method} {self.pair} seed {self.seed}{alpha} [{self.network}]"
 
 
 def _plain(value: Any, declared: object = None) -> Any:
@@ -144,3 +146,14 @@ def _plain(value: Any, declared: object = None) -> Any:
         return fields if isinstance(value, Experiment) else {"class": type(value).__name__} | fields
     # 2 and 2.0 in a field of numbers are one experiment.
     return float(value) if isinstance(value, int) and declared in (float, float | None) else value
+
+
+def show_schedule(schedule: Schedule) -> str:
+    """A schedule on one line, numbers to four digits: Ganin(gamma=10, alpha_max=1)."""
+    fields = {f.name: getattr(schedule, f.name) for f in dataclasses.fields(schedule)}
+    inner = ", ".join(
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in fields.items()
+        if value is not None
+    )
+    return f"{type(schedule).__name__}({inner})"

@@ -18,6 +18,7 @@ from experiments.record import (
     CHECKPOINT,
     COMMIT,
     DATA_FINGERPRINT,
+    DELIVERIES,
     DIFF,
     POINTS,
     RESULT,
@@ -39,6 +40,11 @@ def is_done(experiment: Experiment) -> bool:
     """Whether the run has a result and, written after it, the status FINISHED."""
     folder = folder_of(experiment)
     return (folder / RESULT).exists() and (read_json(folder / STATUS) or {}).get("status") == "FINISHED"
+
+
+def has_ended(folder: Path) -> bool:
+    """Whether the run in this folder is done or has failed."""
+    return (read_json(folder / STATUS) or {}).get("status") in ("FINISHED", "FAILED")
 
 
 @contextmanager
@@ -97,10 +103,19 @@ def claim(folder: Path) -> Iterator[None]:
             lock.acquire()
         except filelock.Timeout:
             raise RunInUse(f"another process is training {folder.name}") from None
+        for left in folder.glob(".*"):  # half written by a process that was killed
+            if DELIVERIES not in left.name:  # those are written under a lock of their own
+                left.unlink(missing_ok=True)
     try:
         yield
     finally:
         lock.release()
+
+
+def add_tags(folder: Path, tags: dict[str, str]) -> None:
+    """Add to the tags of the run in this folder."""
+    description = read_json(folder / RUN)
+    write_json(folder / RUN, description | {"tags": description["tags"] | tags})
 
 
 class Checkpoint:
@@ -171,7 +186,7 @@ class Recording:
             f"resumed_{name}": now[name] for name in (COMMIT, DIFF) if name in now and begun.get(name) != now[name]
         }
         if changed:
-            self.tag(changed)
+            add_tags(self.folder, changed)
 
     def _cut_points(self, count: int) -> int:
         path = self.folder / POINTS
@@ -182,11 +197,6 @@ class Recording:
             )
         write_atomically(path, "".join(lines[:count]).encode())
         return count
-
-    def tag(self, tags: dict[str, str]) -> None:
-        """Add to the run's tags."""
-        description = read_json(self.folder / RUN)
-        write_json(self.folder / RUN, description | {"tags": description["tags"] | tags})
 
     def log(self, step: int, values: dict[str, float]) -> None:
         """Remember one point of the curves.

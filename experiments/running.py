@@ -14,7 +14,7 @@ import torch
 
 from datasets import DomainPair, load_pair
 from experiments import record
-from experiments.bundles import Bundle
+from experiments.bundles import Bundle, bundle, bundle_tag, folder_of_bundle
 from experiments.distributed import agree, place
 from experiments.environment import describe_datasets, describe_environment, keep_changes
 from experiments.errors import BadInput, MemberInUse, NonFiniteLoss, RunInUse
@@ -24,7 +24,17 @@ from experiments.experiment import Experiment
 from experiments.machine import AUTOMATIC, Machine, copy_to_cpu
 from experiments.methods import METHODS
 from experiments.networks import Networks
-from experiments.recording import Checkpoint, Recording, claim, folder_of, is_done, read_json, write_atomically
+from experiments.recording import (
+    Checkpoint,
+    Recording,
+    add_tags,
+    claim,
+    folder_of,
+    has_ended,
+    is_done,
+    read_json,
+    write_atomically,
+)
 from experiments.selection import select
 from experiments.together import choose_members, train_together
 from experiments.training import Trained, train
@@ -69,118 +79,161 @@ def run(experiment: Experiment, report: Report = ignore, *, machine: Machine = A
             train(experiment, pair, state=state, machine=machine)
             return agree(dict)
         where = f"{machine.describe()}, {processes} processes" if processes > 1 else machine.describe()
-        recording = _open_recording(experiment, pair, where, state["points"] if state else None)
-        clock = _Clock(state)
+        earlier_s = state["train_time_s"] if state else 0.0
+        clock = _Clock()
+        recordings: list[Recording] = []
 
         def log(step: int, values: dict[str, float]) -> None:
-            recording.log(step, values)
+            recordings[0].log(step, values)
             report(Event("logged", step, values))
 
-        def save(state: dict[str, Any]) -> None:
+        def save(now: dict[str, Any]) -> None:
             if not clock.is_time_to_save():
                 return
-            checkpoint.save(state | {"points": recording.keep(), "train_time_s": clock.trained_s()})
-            recording.mark("RUNNING")
-            report(Event("saved", state["step"]))
+            times = {"points": recordings[0].keep(), "train_time_s": earlier_s + clock.passed_s()}
+            checkpoint.save(now | times)
+            recordings[0].mark("RUNNING")
+            report(Event("saved", now["step"]))
 
         def diagnose(verdict: Verdict) -> None:
-            _note(verdict, recording, report)
+            _note(verdict, recordings[0], report)
 
-        with _reporting([recording], state["step"] if state else 0, report):
+        with _reporting(recordings, report):
+            recordings.append(_open_recording(experiment, pair, where, state["points"] if state else None))
+            report(Event("started", state["step"] if state else 0))
             try:
                 trained = train(experiment, pair, log=log, save=save, diagnose=diagnose, state=state, machine=machine)
             except NonFiniteLoss as error:
-                path = checkpoint.path
-                kept = f"the last good checkpoint is {path}" if path.exists() else "before the first checkpoint"
-                error = NonFiniteLoss(f"{error}; {kept}")
-                recording.fail(str(error))
+                error = NonFiniteLoss(f"{error}; {_name_last_good(checkpoint)}")
+                recordings[0].fail(str(error))
                 report(Event("failed", message=str(error), run=experiment.hash))
                 raise error from None
-            result = agree(lambda: _finish(recording, experiment, trained, pair, clock.trained_s()))
+            trained_s = earlier_s + clock.passed_s()
+            result = agree(lambda: _finish(recordings[0], experiment, trained, pair, trained_s))
             checkpoint.drop()
             report(Event("finished", experiment.steps, result["metrics"], run=experiment.hash))
             return result
 
 
-def run_together(bundle: Bundle, report: Report = ignore) -> None:
+def run_together(together: Bundle, report: Report = ignore) -> None:
     """Train the runs of a bundle that are not done as one program, and record each as if it had been trained alone.
 
     A run whose loss is not finite fails by itself and leaves the others alone.
 
     Raises:
         RunInUse: another process is training this bundle.
-        MemberInUse: another process is training one of its runs.
+        MemberInUse: another process is training one of its several runs, or has done so since they were bundled.
         KeyboardInterrupt: recorded as killed runs.
     """
     with ExitStack() as claims:
-        claims.enter_context(claim(bundle.folder))
-        for experiment in bundle.experiments:
+        claims.enter_context(claim(together.folder))
+        for experiment in together.experiments:
             try:
                 claims.enter_context(claim(folder_of(experiment)))
             except RunInUse as error:
+                if len(together.experiments) == 1:
+                    raise
                 raise MemberInUse(str(error)) from None
-        waiting = [experiment for experiment in bundle.experiments if not is_done(experiment)]
+        waiting = [experiment for experiment in together.experiments if not is_done(experiment)]
         if not waiting:
             return
+        if bundle(waiting) != [together] and len(together.experiments) > 1:
+            raise MemberInUse(f"another process has trained a run of {together.name}")
         pair = load_pair(waiting[0].pair)
-        checkpoint = Checkpoint(bundle.folder)
-        state = checkpoint.load()
-        if state is not None:
-            state = choose_members(state, [experiment.hash for experiment in waiting])
-        recordings = [
-            _open_recording(experiment, pair, "cpu", state["points"][experiment.hash] if state else None, bundle)
-            for experiment in waiting
-        ]
-        clock = _Clock(state)
-        failed: dict[int, str] = {}
+        checkpoint, state = _take_over(together)
+        earlier_s = state["train_time_s"] if state else dict.fromkeys((each.hash for each in waiting), 0.0)
+        clock = _Clock()
+        going = list(range(len(waiting)))  # members that have not failed
+        recordings: list[Recording] = []
+
+        def shares_s() -> dict[str, float]:
+            return {name: spent_s + clock.passed_s() / len(waiting) for name, spent_s in earlier_s.items()}
 
         def log(step: int, values: Sequence[dict[str, float]]) -> None:
-            going = [member for member in range(len(waiting)) if member not in failed]
             for member in going:
                 recordings[member].log(step, values[member])
-            if going:
-                means = {name: statistics.fmean(values[member][name] for member in going) for name in values[0]}
-                report(Event("logged", step, means))
+            means = {name: statistics.fmean(values[member][name] for member in going) for name in values[0]}
+            report(Event("logged", step, means))
 
-        def save(state: dict[str, Any]) -> None:
-            if state["step"] < waiting[0].steps and not clock.is_time_to_save():
+        def save(now: dict[str, Any]) -> None:
+            if now["step"] < waiting[0].steps and not clock.is_time_to_save():
                 return
-            points = {
-                experiment.hash: recording.keep() for experiment, recording in zip(waiting, recordings, strict=True)
-            }
-            checkpoint.save(state | {"points": points, "train_time_s": clock.trained_s()})
-            for member, recording in enumerate(recordings):
-                if member not in failed:
-                    recording.mark("RUNNING")
-            report(Event("saved", state["step"]))
+            points = {waiting[member].hash: recordings[member].keep() for member in going}
+            checkpoint.save(choose_members(now, list(points)) | {"points": points, "train_time_s": shares_s()})
+            for member in going:
+                recordings[member].mark("RUNNING")
+            report(Event("saved", now["step"]))
 
         def diagnose(member: int, verdict: Verdict) -> None:
             _note(verdict, recordings[member], report)
 
         def fail(member: int, error: NonFiniteLoss) -> None:
-            failed[member] = str(error)
-            recordings[member].fail(str(error))
-            report(Event("failed", message=str(error), run=waiting[member].hash))
+            going.remove(member)
+            message = f"{error}; {_set_apart(waiting[member], recordings[member], checkpoint)}"
+            recordings[member].fail(message)
+            report(Event("failed", message=message, run=waiting[member].hash))
 
-        with _reporting(recordings, state["step"] if state else 0, report):
+        with _reporting(recordings, report):
+            for experiment in waiting:
+                points = state["points"][experiment.hash] if state else None
+                recordings.append(_open_recording(experiment, pair, "cpu", points, together))
+            report(Event("started", state["step"] if state else 0))
             all_trained = train_together(waiting, pair, log=log, save=save, diagnose=diagnose, fail=fail, state=state)
-            share_s = clock.trained_s() / len(waiting)
-            for member, (experiment, trained) in enumerate(zip(waiting, all_trained, strict=True)):
-                if member not in failed:
-                    result = _finish(recordings[member], experiment, trained, pair, share_s)
-                    report(Event("finished", experiment.steps, result["metrics"], run=experiment.hash))
+            trained_s = shares_s()
+            for member in going:
+                experiment = waiting[member]
+                result = _finish(recordings[member], experiment, all_trained[member], pair, trained_s[experiment.hash])
+                report(Event("finished", experiment.steps, result["metrics"], run=experiment.hash))
+        if going:  # a run that failed by itself keeps its last good checkpoint
             checkpoint.drop()
 
 
-class _Clock:
-    """Time spent on training, over all starts, and since the last checkpoint."""
+def _take_over(together: Bundle) -> tuple[Checkpoint, dict[str, Any] | None]:
+    """The bundle's checkpoint and what is in it; a part of another bundle is taken out of that one's first.
 
-    def __init__(self, state: dict[str, Any] | None):
-        self._earlier_s = state["train_time_s"] if state else 0.0
+    The tag `together` of a run names the only checkpoint that counts for it; it is written after that checkpoint.
+    """
+    own = Checkpoint(together.folder)
+    if not together.begun:
+        return own, None
+    begun = Checkpoint(folder_of_bundle(together.begun))
+    state = begun.load()
+    if state is None or begun.path == own.path:
+        return own, state
+    own.save(choose_members(state, [experiment.hash for experiment in together.experiments]))
+    for experiment in together.experiments:
+        add_tags(folder_of(experiment), {record.TOGETHER: together.name})
+    folders = [record.runs_root() / each for each in state["members"]]
+    if all(bundle_tag(folder) != together.begun or has_ended(folder) for folder in folders):
+        begun.drop()
+    return own, own.load()
+
+
+def _name_last_good(checkpoint: Checkpoint) -> str:
+    path = checkpoint.path
+    return f"the last good checkpoint is {path}" if path.exists() else "before the first checkpoint"
+
+
+def _set_apart(experiment: Experiment, recording: Recording, checkpoint: Checkpoint) -> str:
+    """Give a diverged run its part of the common checkpoint, before the others replace it; returns where it is."""
+    [apart] = bundle([experiment])
+    own = Checkpoint(apart.folder)
+    state = checkpoint.load()
+    if state is not None and own.path != checkpoint.path:
+        apart.folder.mkdir(parents=True, exist_ok=True)
+        own.save(choose_members(state, [experiment.hash]))
+    add_tags(recording.folder, {record.TOGETHER: own.owner})
+    return _name_last_good(own)
+
+
+class _Clock:
+    """Time since the start, and since the last checkpoint."""
+
+    def __init__(self) -> None:
         self._started_s = self._saved_s = time.monotonic()
 
-    def trained_s(self) -> float:
-        return self._earlier_s + time.monotonic() - self._started_s
+    def passed_s(self) -> float:
+        return time.monotonic() - self._started_s
 
     def is_time_to_save(self) -> bool:
         """Whether the last checkpoint is old enough for another one."""
@@ -223,22 +276,23 @@ def _open_recording(
 
 
 def _note(verdict: Verdict, recording: Recording, report: Report) -> None:
-    recording.tag({record.VERDICT: verdict.status, record.VERDICT_SENTENCE: verdict.sentence})
+    add_tags(recording.folder, {record.VERDICT: verdict.status, record.VERDICT_SENTENCE: verdict.sentence})
     if not verdict.healthy:
         report(Event("diagnosed", message=verdict.sentence, run=recording.folder.name))
 
 
 @contextmanager
-def _reporting(recordings: Sequence[Recording], step: int, report: Report) -> Iterator[None]:
-    """Report begin and end, and note what stops the block with each run that was running."""
-    report(Event("started", step))
+def _reporting(recordings: Sequence[Recording], report: Report) -> Iterator[None]:
+    """Note what stops the block with each run that was running, and report the end."""
     try:
         yield
     except NonFiniteLoss:
         raise
     except BaseException as error:
-        killed = isinstance(error, KeyboardInterrupt)
-        status, message = ("KILLED", "interrupted") if killed else ("FAILED", f"{type(error).__name__}: {error}")
+        # What a person can mend leaves a run to go on with, as an interruption does.
+        mendable = isinstance(error, (KeyboardInterrupt, BadInput))
+        status = "KILLED" if mendable else "FAILED"
+        message = (str(error) or "interrupted") if mendable else f"{type(error).__name__}: {error}"
         with suppress(BadInput):  # a full disk has been said once
             for recording in recordings:
                 if recording.is_running():

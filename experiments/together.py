@@ -5,6 +5,7 @@ members: `vmap` turns the method's own loss into one over stacked weights, and a
 is run step after step. Each member gets the numbers of its single run, up to the rounding of float32 sums.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -25,18 +26,33 @@ from experiments.record import ALPHA, INFORMATION_MAXIMISATION, LR, SOURCE_ACCUR
 from experiments.training import Trained, check_finite, examine_untrained
 from grl.doctor import Verdict
 
+# float32 numbers in the widest vector register. What is left over at the end of a tensor is computed by other
+# instructions, which round otherwise: tensors that end on a whole register keep members independent of their number.
+LANES = 16
+
 
 class Stack:
-    """The networks of all members: every weight has a leading dimension M."""
+    """The networks of all members: every weight has a leading dimension M.
+
+    Attributes:
+        tables: name of a weight -> the weights of all members, flat, filled up to whole registers.
+        weights: the same as views `(M, ...)`.
+    """
 
     def __init__(self, name: str, classes: int, seeds: Sequence[int]):
         self._build = partial(build_networks, name, classes=classes)
         alone = {seed: self._build(seed=seed) for seed in dict.fromkeys(seeds)}
         self._pattern = alone[seeds[0]]  # its modules are called with the weights of others
-        self.weights = {
-            weight: torch.stack([alone[seed].get_parameter(weight).detach() for seed in seeds])
-            for weight, _ in self._pattern.named_parameters()
+        self._shapes = {name: (len(seeds), *weight.shape) for name, weight in self._pattern.named_parameters()}
+        self.tables = {
+            name: fill_up(torch.stack([alone[seed].get_parameter(name).detach() for seed in seeds]))
+            for name in self._shapes
         }
+        self.weights = self.by_member(self.tables)
+
+    def by_member(self, tables: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Views `(M, ...)` of flat tables of weights, or of what belongs to them."""
+        return {name: tables[name][: math.prod(shape)].view(shape) for name, shape in self._shapes.items()}
 
     def call(self, function: Callable[..., Any], weights: dict[str, Tensor], *arguments: Any) -> Any:
         """Return `function(networks, *arguments)` of the networks with the weights of one member."""
@@ -48,6 +64,12 @@ class Stack:
         networks = self._build(seed=0)
         networks.load_state_dict({name: value[index] for name, value in self.weights.items()})
         return networks.train()
+
+
+def fill_up(values: Tensor) -> Tensor:
+    """`values` flat, with zeros up to a whole number of registers."""
+    rest = -values.numel() % LANES
+    return nn.functional.pad(values.reshape(-1), (0, rest)) if rest else values.reshape(-1)
 
 
 class _Call(nn.Module):
@@ -77,15 +99,19 @@ def train_together(
         log: Receives (steps done, the values of each member), as that of `train`.
         save: Receives the whole state after each evaluation, the last one too.
         diagnose: Receives the doctor's verdict on each member.
-        fail: Receives the members whose loss is infinite or NaN; the others are not touched by them.
-        state: A state that `save` received from the same members, to go on from there.
+        fail: Receives the members whose loss is infinite or NaN; the others are not touched by them. When all have
+            failed, training ends.
+        state: A state that `save` received when these members were among those trained, to go on from there.
     """
+    count = len(experiments)
+    if count == 1:  # a batch of one matrix is multiplied by another routine, which rounds otherwise
+        experiments = [experiments[0]] * 2
     recipe, seeds = experiments[0], [experiment.seed for experiment in experiments]
     method = METHODS[recipe.method]
     check_shape(recipe.network, pair)
     stack = Stack(recipe.network, len(pair.class_names), seeds)
     optimiser = torch.optim.SGD(
-        stack.weights.values(),
+        stack.tables.values(),
         lr=recipe.lr.lr,
         momentum=recipe.optimiser.momentum,
         weight_decay=recipe.optimiser.weight_decay,
@@ -107,83 +133,91 @@ def train_together(
     alphas_of = [experiment.alpha for experiment in experiments if experiment.alpha is not None]  # of all, or of none
     start = 0
     if state is not None:
-        start = state["step"]
-        for name, value in stack.weights.items():
-            value.copy_(state["weights"][name])
-        optimiser.load_state_dict(state["optimiser"])
+        start, state = state["step"], choose_members(state, [experiment.hash for experiment in experiments])
+        for name, table in stack.tables.items():
+            table.copy_(fill_up(state["weights"][name]))
+            if state["velocities"]:
+                optimiser.state[table] = {"momentum_buffer": fill_up(state["velocities"][name])}
         for domain, stream in batches.items():
             stream.load_state_dict(state["batches"][domain])
     else:
-        for member, alpha in enumerate(alphas_of):
+        for member, alpha in enumerate(alphas_of[:count]):
             diagnose(member, examine_untrained(stack.member(member), pair, mean, alpha, recipe.steps))
 
     # Schedules that several members share are asked once.
     schedules = list(dict.fromkeys(alphas_of))
-    of_member = torch.tensor([schedules.index(alpha) for alpha in alphas_of])
+    schedule_of = torch.tensor([schedules.index(alpha) for alpha in alphas_of])
     window, window_start = torch.zeros(len(experiments), len(method.curves)), start
     alphas = torch.zeros(len(experiments))
     differentiate = _trace_once(_gradients_of(recipe, stack))
     failed: set[int] = set()
+
+    def check(done: int, points: list[dict[str, float]], scheduled: list[dict[str, float]]) -> None:
+        for member in set(range(count)) - failed:
+            try:
+                check_finite(points[member], scheduled[member], done, recipe.pair)
+            except NonFiniteLoss as error:
+                failed.add(member)
+                fail(member, error)
+
     for step in range(start, recipe.steps):
         progress = step / recipe.steps
         for group in optimiser.param_groups:
             group["lr"] = recipe.lr(progress, step=step)
         if schedules:
             values = torch.tensor([schedule(progress, step=step) for schedule in schedules])
-            alphas = values.index_select(0, of_member)
+            alphas = values.index_select(0, schedule_of)
 
         drawn = [_tensors(next(stream)) for stream in batches.values()]
         slopes, values = differentiate(stack.weights, drawn, alphas)
-        for name, weight in stack.weights.items():
-            weight.grad = slopes[name]
+        for name, table in stack.tables.items():
+            table.grad = slopes[name]
         optimiser.step()
         window += values
 
         done = step + 1
-        if done % recipe.log_every == 0 or done == recipe.steps:
-            means = (window / (done - window_start)).tolist()
-            window.zero_()
-            window_start = done
-            points = []
-            for member, experiment in enumerate(experiments):
-                scheduled = {LR: recipe.lr(progress, step=step)}
-                if experiment.alpha is not None:
-                    scheduled[ALPHA] = experiment.alpha(progress, step=step)
-                values = dict(zip(method.curves, means[member], strict=True))
-                points.append(values | scheduled)
-                if member not in failed:
-                    try:
-                        check_finite(values, scheduled, done, recipe.pair)
-                    except NonFiniteLoss as error:
-                        failed.add(member)
-                        fail(member, error)
-            log(done, points)
+        if done % recipe.log_every and done != recipe.steps:
+            continue
+        means = (window / (done - window_start)).tolist()
+        window.zero_()
+        window_start = done
+        scheduled = [{LR: recipe.lr(progress, step=step)} for _ in range(count)]
+        for member, alpha in enumerate(alphas_of[:count]):
+            scheduled[member][ALPHA] = alpha(progress, step=step)
+        points = [dict(zip(method.curves, of_member, strict=True)) for of_member in means[:count]]
+        check(done, points, scheduled)
+        if len(failed) == count:
+            break
+        log(done, [point | at for point, at in zip(points, scheduled, strict=True)])
 
-        if done % recipe.evaluate_every == 0 or done == recipe.steps:
-            log(done, evaluate_together(stack, pair, mean))
-            save(
-                {
-                    "step": done,
-                    "members": [experiment.hash for experiment in experiments],
-                    "weights": stack.weights,
-                    "optimiser": optimiser.state_dict(),
-                    "batches": {domain: stream.state_dict() for domain, stream in batches.items()},
-                }
-            )
-    return [Trained(stack.member(member), mean) for member in range(len(experiments))]
+        # An evaluation is due at logged steps alone.
+        if done % recipe.evaluate_every and done != recipe.steps:
+            continue
+        points = evaluate_together(stack, pair, mean)[:count]
+        check(done, points, scheduled)
+        if len(failed) == count:
+            break
+        log(done, points)
+        momenta = {name: optimiser.state[table].get("momentum_buffer") for name, table in stack.tables.items()}
+        save(
+            {
+                "step": done,
+                "members": [experiment.hash for experiment in experiments],
+                "weights": stack.weights,
+                "velocities": stack.by_member(momenta) if recipe.optimiser.momentum else {},
+                "batches": {domain: stream.state_dict() for domain, stream in batches.items()},
+            }
+        )
+    return [Trained(stack.member(member), mean) for member in range(count)]
 
 
 def choose_members(state: dict[str, Any], hashes: Sequence[str]) -> dict[str, Any]:
     """The part of a saved state that belongs to the runs with these hashes, in their order."""
     rows = torch.tensor([state["members"].index(each) for each in hashes])
-    momenta = {
-        index: {name: value[rows] if isinstance(value, Tensor) else value for name, value in of_weight.items()}
-        for index, of_weight in state["optimiser"]["state"].items()
-    }
     return state | {
         "members": list(hashes),
         "weights": {name: value[rows] for name, value in state["weights"].items()},
-        "optimiser": state["optimiser"] | {"state": momenta},
+        "velocities": {name: value[rows] for name, value in state["velocities"].items()},
     }
 
 
@@ -192,7 +226,7 @@ def _tensors(batch: Batch) -> tuple[Tensor, ...]:
 
 
 def _gradients_of(recipe: Experiment, stack: Stack) -> Callable[..., Any]:
-    """A function of stacked weights, batches and alphas to gradients, each `(M, ...)`, and values, `(M, curves)`."""
+    """A function of stacked weights, batches and alphas to gradients, flat as the tables, and values, `(M, curves)`."""
     method = METHODS[recipe.method]
 
     def objective(networks: Networks, tensors: list[tuple[Tensor, ...]], alpha: Tensor) -> tuple[Tensor, Tensor]:
@@ -209,7 +243,7 @@ def _gradients_of(recipe: Experiment, stack: Stack) -> Callable[..., Any]:
         alphas: Tensor,  # (M,)
     ) -> tuple[dict[str, Tensor], Tensor]:
         slopes, (_, values) = differentiate(weights, drawn, alphas)
-        return {name: slope.contiguous() for name, slope in slopes.items()}, values
+        return {name: fill_up(slope) for name, slope in slopes.items()}, values
 
     return gradients
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from datasets import Batches, DomainPair
-from experiments.distributed import average, gather, place, share_batch_statistics
+from experiments.distributed import agree, average, gather, place, share_batch_statistics
 from experiments.errors import BadInput, NonFiniteLoss
 from experiments.evaluation import draw, evaluate
 from experiments.experiment import Experiment
@@ -56,7 +56,7 @@ def train(
     Raises:
         BadInput: The network does not take the pair's inputs, several processes cannot divide the batch or share its
             BatchNorm, or `state` is of another number of processes.
-        NonFiniteLoss: A loss is infinite or NaN; noticed when the curves are logged.
+        NonFiniteLoss: A loss is infinite or NaN; noticed when the curves are logged, or by an evaluation.
     """
     method = METHODS[experiment.method]
     check_shape(experiment.network, pair)
@@ -163,8 +163,15 @@ def train(
         # Evaluation and checkpoint.
         if done % experiment.evaluate_every == 0 or done == experiment.steps:
             random = gather(random_states(device))
-            if rank == 0:  # the others wait at the next gradient
-                log(done, evaluate(networks, pair, mean))
+
+            def look(done: int = done, scheduled: dict[str, float] = scheduled) -> dict[str, float]:
+                values = evaluate(networks, pair, mean)
+                check_finite(values, scheduled, done, experiment.pair)
+                return values
+
+            values = agree(look)  # the first process evaluates
+            if rank == 0:
+                log(done, values)
                 if done < experiment.steps:
                     whole = {
                         "step": done,
@@ -192,10 +199,10 @@ def examine_untrained(networks: Networks, pair: DomainPair, mean: Tensor, alpha:
 
 
 def check_finite(means: dict[str, float], scheduled: dict[str, float], done: int, pair: str) -> None:
-    """Refuse to go on with a loss that is infinite or NaN.
+    """Refuse to go on with a loss or a score that is infinite or NaN.
 
     Raises:
-        NonFiniteLoss: naming the loss, the step, alpha and learning rate, and the pair.
+        NonFiniteLoss: naming it, the step, alpha and learning rate, and the pair.
     """
     for name, value in means.items():
         if not math.isfinite(value):

@@ -1,7 +1,8 @@
 """Work off a list of experiments: worker processes train, the parent shows progress and delivers to MLflow.
 
-Workers only write to run folders; they never wait for a tracking server. Each takes the next experiment that nobody has
-claimed, so several `run` commands on one machine share a list without knowing of each other.
+Workers only write to run folders; they never wait for a tracking server. Each takes the next runs of the list and
+leaves those that another command has claimed, so several `run` commands on one machine share a list without knowing of
+each other.
 """
 
 import dataclasses
@@ -17,8 +18,9 @@ from typing import Any
 
 from rich.console import Console
 
+from datasets import DatasetError
 from experiments import record
-from experiments.bundles import Bundle, alone, bundle
+from experiments.bundles import Bundle, bundle, plain
 from experiments.delivery import Delivery
 from experiments.distributed import agree, place
 from experiments.errors import BadInput, MemberInUse, NonFiniteLoss, RunInUse, WorkerDied
@@ -93,28 +95,30 @@ def _train_all(
 ) -> None:
     bundles = bundle(waiting, machine)
     with RunProgress(console, len(waiting)) as progress:
-        by_name = {each.name: each for each in bundles} | {e.hash: alone(e) for e in waiting}
+        by_name = {each.name: each for each in bundles}
         titles = {experiment.hash: experiment.title for experiment in waiting}
-        ours: set[str] = set()
+        ended: set[str] = set()
+        in_use: set[str] = set()
 
         def show(event: Event) -> None:
             trained = by_name[event.bundle]
             match event.name:
                 case "started":
-                    ours.update(experiment.hash for experiment in trained.experiments)
                     progress.start(trained.name, trained.title, trained.experiments[0].steps, event.step)
                 case "logged":
                     progress.advance(trained.name, event.step, event.values)
                 case "diagnosed":
                     console.print(f"{titles[event.run]}: {event.message}", style="yellow", markup=False, soft_wrap=True)
                 case "finished":
+                    ended.add(event.run)
                     outcome.trained += 1
                     progress.finish(titles[event.run], describe(event.values))
                 case "failed":
+                    ended.add(event.run)
                     outcome.failed.append(f"{titles[event.run]}: {event.message}")
                     progress.finish(titles[event.run], f"FAILED: {event.message}")
                 case "in use":
-                    outcome.in_use += [experiment.title for experiment in trained.experiments]
+                    in_use.update(experiment.hash for experiment in trained.experiments)
                 case "ended":
                     progress.end(trained.name)
             deliver_after(event, trained, delivery)
@@ -122,11 +126,12 @@ def _train_all(
         if place() != (0, 1):
             outcome.interrupted = train_in_step(waiting, machine, show)
         else:
-            outcome.interrupted = run_workers(_train_listed, (bundles, machine), min(workers, len(bundles)), show)
-        # What one worker found in use may have been its neighbour's, or done by now.
-        outcome.in_use = sorted(
-            {e.title for e in waiting if e.title in outcome.in_use and e.hash not in ours and not is_done(e)}
-        )
+            taken = multiprocessing.get_context("spawn").Value("i", 0)
+            arguments = (bundles, taken, machine)
+            outcome.interrupted = run_workers(_train_listed, arguments, min(workers, len(bundles)), show)
+        # Of a bundle with a run in use the others were trained one by one, and the run itself may be done by now.
+        left = [each for each in waiting if each.hash in in_use - ended and not is_done(each)]
+        outcome.in_use = [] if outcome.interrupted else [experiment.title for experiment in left]
         if outcome.interrupted:
             console.print("stopping: the same command goes on from the last checkpoints")
 
@@ -135,7 +140,7 @@ def deliver_after(event: Event, trained: Bundle, delivery: Delivery) -> None:
     """Send to MLflow what an event has put on the disk."""
     if event.run:
         delivery.send(deliver, record.runs_root() / event.run)
-    elif event.name in ("saved", "ended") or (event.name == "started" and trained.is_single):
+    elif event.name in ("saved", "ended") or (event.name == "started" and trained.is_plain):
         for experiment in trained.experiments:
             delivery.send(deliver, folder_of(experiment))
 
@@ -244,7 +249,7 @@ def _enter_worker(target: Callable[..., None], arguments: tuple[Any, ...], event
         target(*arguments, events, index)
     except KeyboardInterrupt:
         pass
-    except ValueError as error:  # BadInput, and the errors of grl and datasets: a person's to mend
+    except (BadInput, DatasetError) as error:  # a person's to mend
         events.put(BadInput(str(error)))
 
 
@@ -265,7 +270,7 @@ def train_in_step(experiments: Sequence[Experiment], machine: Machine, show: Cal
     """
     signal.signal(signal.SIGTERM, _interrupt_once)
     try:
-        for each in map(alone, agree(lambda: experiments)):
+        for each in map(plain, agree(lambda: experiments)):
             try:
                 run_reported(each, show, machine)
             except RunInUse:
@@ -275,21 +280,34 @@ def train_in_step(experiments: Sequence[Experiment], machine: Machine, show: Cal
     return False
 
 
-def _train_listed(bundles: list[Bundle], machine: Machine, events: Any, index: int) -> None:
-    for each in bundles:
-        if all(is_done(experiment) for experiment in each.experiments):
-            continue
-        try:
-            run_reported(each, events.put, machine.for_worker(index))
-        except MemberInUse:
-            # One of them is being trained elsewhere: the others are trained one by one.
-            _train_listed([alone(experiment) for experiment in each.experiments], machine, events, index)
-        except RunInUse:
-            events.put(Event("in use", bundle=each.name))
+def _train_listed(bundles: list[Bundle], taken: Any, machine: Machine, events: Any, index: int) -> None:
+    """Train bundles of the list, each of which one worker takes; `taken` counts them."""
+    while True:
+        with taken.get_lock():
+            position = taken.value
+            taken.value += 1
+        if position >= len(bundles):
+            return
+        _train_free(bundles[position], bundles[position].name, machine.for_worker(index), events)
 
 
-def run_reported(each: Bundle, show: Callable[[Event], None], machine: Machine = AUTOMATIC) -> None:
-    """Train a bundle and show what happens, and how each run ends.
+def _train_free(each: Bundle, name: str, machine: Machine, events: Any) -> None:
+    """Train what nobody else is training, and report it as the bundle `name`."""
+    if all(is_done(experiment) for experiment in each.experiments):
+        return
+    try:
+        run_reported(each, events.put, machine, name)
+    except MemberInUse:
+        for experiment in each.experiments:
+            _train_free(bundle([experiment], machine)[0], name, machine, events)
+    except RunInUse:
+        events.put(Event("in use", bundle=name))
+
+
+def run_reported(
+    each: Bundle, show: Callable[[Event], None], machine: Machine = AUTOMATIC, name: str | None = None
+) -> None:
+    """Train a bundle and show what happens, and how each run ends, under its name or another.
 
     Raises:
         RunInUse: another process is training it, or one of its runs.
@@ -298,10 +316,10 @@ def run_reported(each: Bundle, show: Callable[[Event], None], machine: Machine =
     from experiments.running import run, run_together
 
     def report(event: Event) -> None:
-        show(dataclasses.replace(event, bundle=each.name))
+        show(dataclasses.replace(event, bundle=name or each.name))
 
     try:
-        if each.is_single:
+        if each.is_plain:
             run(each.experiments[0], report, machine=machine)
         else:
             run_together(each, report)

@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import filelock
@@ -14,7 +14,7 @@ from experiments import record
 from experiments.bundles import Bundle, bundle
 from experiments.delivery import Delivery
 from experiments.errors import BadInput, RunInUse
-from experiments.experiment import Experiment
+from experiments.experiment import Experiment, show_schedule
 from experiments.machine import AUTOMATIC, Machine
 from experiments.progress import RunProgress
 from experiments.recording import folder_of, is_done, read_json, writing_to
@@ -146,12 +146,3 @@ def _run_when_free(each: Bundle, machine: Machine, events: Any) -> None:
 def failure_of(experiment: Experiment) -> str:
     """Why a run that has ended has no result; empty if it has one."""
     return "" if is_done(experiment) else read_json(folder_of(experiment) / record.STATUS)["message"]
-
-
-def show_schedule(schedule: Any) -> str:
-    """A schedule on one line, numbers to four digits."""
-    fields = {name: value for name, value in asdict(schedule).items() if value is not None}
-    inner = ", ".join(
-        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in fields.items()
-    )
-    return f"{type(schedule).__name__}({inner})"

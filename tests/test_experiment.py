@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from experiments.catalogue import EXPERIMENTS, TABLES
 from experiments.errors import BadInput
-from experiments.experiment import SGD, Experiment
+from experiments.experiment import SGD, Experiment, show_schedule
 from experiments.moons import moons
 from grl.schedules import Constant, Ganin, InverseDecay
 
@@ -114,3 +114,14 @@ def test_every_named_experiment_can_be_built_and_tables_have_no_run_twice():
         assert {"source_only", "dann", "target_only"} <= methods
         with pytest.raises(BadInput, match="seeds must be >= 1, got 0"):
             table(seeds=0)
+
+
+def test_schedules_on_one_line_and_in_titles():
+    assert show_schedule(Constant(value=0.123456)) == "Constant(value=0.1235)"
+    assert show_schedule(Ganin()) == "Ganin(gamma=10, alpha_max=1)"
+    plain = Experiment(pair="moons", network="moons", seed=3)
+    assert plain.title == "dann moons seed 3 [moons]"
+    assert dataclasses.replace(plain, alpha=Constant(value=0.5)).title == (
+        "dann moons seed 3 alpha Constant(value=0.5) [moons]"
+    )
+    assert plain.with_method("source_only").title == "source_only moons seed 3 [moons]"

@@ -11,6 +11,7 @@ from experiments.errors import BadInput, RunInUse
 from experiments.recording import (
     Checkpoint,
     Recording,
+    add_tags,
     claim,
     folder_of,
     read_json,
@@ -75,6 +76,13 @@ def test_one_process_at_a_time(folder):
         pass
 
 
+def test_what_a_killed_process_left_half_written_is_cleared_away(folder):
+    (folder / ".checkpoint.pt.4711").write_bytes(b"half")
+    (folder / ".deliveries.json.4711").write_bytes(b"being written by the delivery")
+    with claim(folder):
+        assert {path.name for path in folder.iterdir()} == {"lock", ".deliveries.json.4711"}
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("GRL_RUNS", str(tmp_path / "file" / "runs"))
@@ -116,7 +124,7 @@ def test_a_failure_keeps_the_points_that_led_there(folder):
 
 def test_tags_are_added_and_a_resumed_run_keeps_its_start(folder):
     recording = begin(folder)
-    recording.tag({"verdict": "reversed"})
+    add_tags(folder, {"verdict": "reversed"})
     save(recording, step=1)
     before = read_json(folder / "run.json")
     assert before["tags"] == {"a": "1", "verdict": "reversed"}

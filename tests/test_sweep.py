@@ -11,11 +11,11 @@ from experiments.errors import BadInput
 from experiments.experiment import Experiment
 from experiments.recording import claim, read_json, read_points
 from experiments.worker import Event
-from grl.schedules import Constant, Ganin
+from grl.schedules import Constant
 from sweeps.catalogue import SWEEPS
 from sweeps.study import journal_of, open_study
 from sweeps.tracking import report_study
-from sweeps.worker import TrialEvent, show_schedule, work_off_sweep, work_on_study
+from sweeps.worker import TrialEvent, work_off_sweep, work_on_study
 from tests.small_sweeps import small_sweep, suggest_ruin
 
 
@@ -56,11 +56,6 @@ def test_named_sweeps_draw_valid_schedules_and_see_no_target_label(name, runs):
         kinds.add(kind)
         study.tell(trial, 0.0)
     assert kinds == {"constant", "ganin", "linear"}
-
-
-def test_schedules_on_one_line():
-    assert show_schedule(Constant(value=0.123456)) == "Constant(value=0.1235)"
-    assert show_schedule(Ganin()) == "Ganin(gamma=10, alpha_max=1)"
 
 
 def test_the_objective_is_the_mean_over_seeds(runs):

@@ -1,21 +1,25 @@
+import contextlib
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 
 import pytest
 import torch
 
 from datasets import load_pair
 from experiments import record
-from experiments.bundles import Bundle, alone, bundle
-from experiments.errors import MemberInUse, RunInUse
+from experiments.bundles import Bundle, bundle, plain
+from experiments.errors import MemberInUse, NonFiniteLoss, RunInUse
 from experiments.evaluation import evaluate
 from experiments.experiment import SGD
+from experiments.machine import Machine
 from experiments.networks import NETWORKS, build_networks
 from experiments.recording import claim, folder_of, is_done, read_json, read_points
-from experiments.running import run, run_together
+from experiments.running import digest, run, run_together
 from experiments.together import Stack, evaluate_together, train_together
 from experiments.training import train
 from grl.schedules import Constant, Ganin, InverseDecay, Linear
@@ -116,6 +120,18 @@ def test_what_is_stacked_has_neither_batch_norm_nor_dropout(name):
     assert not any("Drop" in type(layer).__name__ for layer in networks.modules())
 
 
+@pytest.mark.parametrize("momentum", [0.9, 0.0])
+def test_the_numbers_of_a_run_do_not_depend_on_its_company(moons_pair, momentum):
+    """To the bit, also alone: adversarial training turns a rounding of one step into another accuracy at the end."""
+    several = [
+        dataclasses.replace(each, optimiser=SGD(momentum=momentum)) for each in grid(seeds=range(9), batch_size=32)
+    ]
+    expected = [digest(trained.networks) for trained in train_together(several, moons_pair)]
+    for company in (several[:1], several[:3], several[2:9], several[::-1]):
+        found = [digest(trained.networks) for trained in train_together(company, moons_pair)]
+        assert found == [expected[several.index(each)] for each in company]
+
+
 # What is put together
 
 
@@ -123,17 +139,17 @@ def test_seeds_alphas_and_selections_are_put_together_and_nothing_else(runs):
     base = grid()
     other = small_moons(lr=InverseDecay(lr=0.2))
     oracle = dataclasses.replace(base[0], selection="target_oracle")
-    plain = [small_moons(method="source_only", seed=seed) for seed in range(2)]
-    bundles = bundle([*base, other, *plain, oracle, base[0]])
-    assert [each.experiments for each in bundles] == [(*base, oracle), (other,), tuple(plain)]
-    assert [each.is_single for each in bundles] == [False, True, False]
-    assert bundles[1].name == other.hash
+    anchors = [small_moons(method="source_only", seed=seed) for seed in range(2)]
+    bundles = bundle([*base, other, *anchors, oracle, base[0]])
+    assert [each.experiments for each in bundles] == [(*base, oracle), (other,), tuple(anchors)]
+    assert not any(each.is_plain for each in bundles)
 
 
-def test_bfloat16_and_networks_that_gain_nothing_are_trained_alone(runs):
+def test_what_gains_nothing_is_trained_in_the_plain_loop(runs):
     halves = grid(precision="bfloat16")
     digits = [dataclasses.replace(e, pair="syn_digits_to_syn_digits_m", network="mnist_paper") for e in grid()]
-    assert all(each.is_single for each in bundle([*halves, *digits]))
+    assert all(each.is_plain for each in bundle([*halves, *digits]))
+    assert all(each.is_plain for each in bundle(grid(), Machine(device="cpu", compile="inductor")))
 
 
 def test_a_long_list_is_cut_into_even_parts(runs):
@@ -204,7 +220,7 @@ def test_a_crash_while_the_results_are_written_trains_nothing_again(runs):
     assert all(is_done(experiment) for experiment in experiments)
 
 
-def test_a_run_begun_alone_goes_on_alone(runs):
+def test_a_run_begun_in_the_plain_loop_goes_on_there(runs):
     begun, *others = grid()
 
     def interrupt(happened):
@@ -213,19 +229,128 @@ def test_a_run_begun_alone_goes_on_alone(runs):
 
     with pytest.raises(KeyboardInterrupt):
         run(begun, interrupt)
-    assert bundle([begun, *others]) == [alone(begun), Bundle(tuple(others), bundle(others)[0].name)]
+    assert bundle([begun, *others]) == [plain(begun), Bundle(tuple(others), bundle(others)[0].name)]
 
 
-def test_a_failed_member_is_recorded_as_failed(runs):
-    calm = grid()
-    wild = dataclasses.replace(calm[0], alpha=Constant(value=1e38))
+@dataclass(frozen=True)
+class Explodes:
+    """A schedule that is harmless up to a step and ruinous from there on."""
+
+    at: int = 22
+
+    def __call__(self, progress: float, *, step: int | None = None) -> float:
+        return 0.1 if step is None or step < self.at else 1e30
+
+
+def test_a_failed_member_keeps_its_points_and_its_last_good_checkpoint(runs):
+    calm = grid(log_every=1)
+    wild = dataclasses.replace(calm[0], alpha=Explodes())
     events = []
     run_together(bundle([*calm, wild])[0], events.append)
     status = read_json(folder_of(wild) / "status.json")
     assert status["status"] == "FAILED"
-    assert "alpha 1e+38, pair moons" in status["message"]
+    assert "at step 24" in status["message"]
+    assert "alpha 1e+30, pair moons; the last good checkpoint is" in status["message"]
     assert [event.message for event in events if event.name == "failed"] == [status["message"]]
+    assert [point["step"] for point in read_points(folder_of(wild))][-3:] == [21, 22, 23]
     assert all(is_done(experiment) for experiment in calm)
+    # It can be looked at, and a second try goes on from it to fail where the first one did.
+    [again] = bundle([wild])
+    assert torch.load(again.folder / "checkpoint.pt", weights_only=True)["step"] == 20
+    starts = []
+    run_together(again, lambda event: starts.append(event.step) if event.name == "started" else None)
+    assert starts == [20]
+    assert read_json(folder_of(wild) / "status.json")["message"] == status["message"]
+
+
+def test_a_failed_member_is_not_forgotten_when_the_others_go_on(runs):
+    calm = grid(log_every=1)
+    wild = dataclasses.replace(calm[0], alpha=Explodes())
+
+    def interrupt(happened):
+        if happened.name == "finished":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_together(bundle([*calm, wild])[0], interrupt)
+    before = read_json(folder_of(wild) / "status.json")
+    rest, again = bundle([experiment for experiment in [*calm, wild] if not is_done(experiment)])
+    assert (rest.experiments, again.experiments) == (tuple(calm[1:]), (wild,))
+    run_together(rest)
+    assert all(is_done(experiment) for experiment in calm)
+    assert read_json(folder_of(wild) / "status.json") == before
+
+
+def test_an_evaluation_that_is_not_finite_is_a_failure_too(runs):
+    """The update after the last logged loss can ruin the weights: the loss is finite, the score is not."""
+    calm = grid(log_every=1)
+    wild = dataclasses.replace(calm[0], alpha=Explodes(at=19))
+    run_together(bundle([*calm, wild])[0])
+    assert all(is_done(experiment) for experiment in calm)
+    message = read_json(folder_of(wild) / "status.json")["message"]
+    assert message.startswith("information_maximisation is nan at step 20")
+    with pytest.raises(NonFiniteLoss, match="information_maximisation is nan at step 20"):
+        run(wild)
+
+
+def test_runs_that_have_all_failed_are_not_trained_on(runs):
+    wild = [small_moons(alpha=Explodes(at=2), seed=seed, log_every=1) for seed in range(2)]
+    events = []
+    run_together(bundle(wild)[0], events.append)
+    assert [event.name for event in events] == ["started", "logged", "logged", "logged", "failed", "failed", "ended"]
+
+
+@pytest.fixture
+def undisturbed(tmp_path, monkeypatch):
+    """What the runs of the grid record when nothing disturbs them."""
+    with monkeypatch.context() as patch:
+        patch.setenv("GRL_RUNS", str(tmp_path / "undisturbed"))
+        run_together(bundle(grid())[0])
+        return [outcome_of(experiment) for experiment in grid()]
+
+
+def go_on(experiments, until: int | None = None) -> list[int]:
+    """Train what is not done, one bundle after the other, up to a saved step; returns where each began."""
+    starts = []
+
+    def watch(event):
+        if event.name == "started":
+            starts.append(event.step)
+        if (event.name, event.step) == ("saved", until):
+            raise KeyboardInterrupt
+
+    for each in bundle([experiment for experiment in experiments if not is_done(experiment)]):
+        with contextlib.suppress(KeyboardInterrupt):
+            run_together(each, watch)
+    return starts
+
+
+A_PART = slice(1, 2)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [(slice(None), 10, [0]), (A_PART, None, [10]), (slice(None), None, [10])],
+        [(slice(None), 10, [0]), (A_PART, 20, [10]), (A_PART, None, [20]), (slice(None), None, [10])],
+        [(slice(None), 10, [0]), (A_PART, 20, [10]), (slice(None), 20, [10, 20]), (slice(None), None, [20])],
+        [(A_PART, 20, [0]), (slice(None), None, [0, 20])],
+    ],
+    ids=["a part to its end", "a part in two starts", "a part, then all", "more"],
+)
+def test_parts_of_what_was_begun_together_go_on_where_they_were(runs, undisturbed, steps):
+    for part, until, starts in steps:
+        assert sorted(go_on(grid()[part], until)) == sorted(starts)
+    assert [outcome_of(experiment) for experiment in grid()] == undisturbed
+    assert not list(runs.glob("together/*/checkpoint.pt"))
+
+
+def test_runs_whose_folders_were_deleted_start_anew(runs, undisturbed):
+    go_on(grid(), 10)
+    for experiment in grid()[:2]:
+        shutil.rmtree(folder_of(experiment))
+    assert sorted(go_on(grid())) == [0, 10]
+    assert [outcome_of(experiment) for experiment in grid()] == undisturbed
 
 
 def test_what_another_process_trains_is_left_to_it(runs):

@@ -12,9 +12,10 @@ import pytest
 from rich.console import Console
 
 from experiments import record
+from experiments.bundles import bundle
 from experiments.errors import BadInput, WorkerDied
 from experiments.recording import claim, folder_of, read_json, read_points
-from experiments.running import run
+from experiments.running import run, run_together
 from experiments.worker import Outcome, run_workers, work_off
 from grl.schedules import InverseDecay
 from tests.small_runs import small_moons
@@ -72,9 +73,10 @@ def test_a_list_with_good_done_diverging_and_claimed_runs(client, runs, monkeypa
         ]
 
     # The same bits in a worker process as in this one.
-    again = read_json(folder_of(good) / "result.json")["weights_sha256"]
+    digest = read_json(folder_of(good) / "result.json")["weights_sha256"]
     monkeypatch.setenv("GRL_RUNS", str(runs / "elsewhere"))
-    assert run(good)["weights_sha256"] == again
+    run_together(bundle([good])[0])
+    assert read_json(folder_of(good) / "result.json")["weights_sha256"] == digest
 
 
 def test_what_one_worker_cannot_use_ends_the_others():
@@ -94,12 +96,12 @@ def test_a_worker_that_dies_is_said_and_what_it_sent_is_kept():
 LONG = ("--steps", "200000", "--evaluate-every", "100", "--log-every", "100", "--workers", "1")
 
 ORPHANS = """
-from experiments.bundles import alone
-from experiments.machine import AUTOMATIC
-from experiments.worker import _train_listed, run_workers
+from experiments.bundles import plain
+from experiments.worker import run_workers
 from tests.small_runs import small_moons
-long = alone(small_moons(steps=200000, evaluate_every=100, log_every=100))
-run_workers(_train_listed, ([long], AUTOMATIC), 1, lambda event: None)
+from tests.small_workers import train_one
+long = plain(small_moons(steps=200000, evaluate_every=100, log_every=100))
+run_workers(train_one, (long,), 1, lambda event: None)
 """
 
 
@@ -118,10 +120,11 @@ def begin(runs):
             start_new_session=True,
         )
         started.append(process)
-        while not (folders := [path.parent for path in runs.glob("*/checkpoint.pt")]):
+        while not any(runs.glob("**/checkpoint.pt")):
             assert process.poll() is None, process.communicate()
             time.sleep(0.05)
-        return process, folders[0]
+        [description] = runs.glob("*/run.json")
+        return process, description.parent
 
     yield start
     for process in started:

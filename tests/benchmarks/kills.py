@@ -64,7 +64,7 @@ def train(command: Command, runs: Path) -> None:
     torch.set_num_threads(1)
     running.CHECKPOINT_EVERY_S = 0.0
     for each in bundle(command):
-        if each.is_single:
+        if each.is_plain:
             running.run(each.experiments[0])
         else:
             running.run_together(each)
