@@ -62,7 +62,7 @@ class Experiment:
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the networks' products and sums in training; with bfloat16, weights, losses and evaluations stay float32."""
     evaluate_every: int = 500
-    """Steps between evaluations, each followed by a checkpoint."""
+    """Steps between evaluations; a checkpoint follows if the last one is some seconds old."""
     log_every: int = 50
     """Steps between points of the training curves; a point is the mean since the previous one."""
     seed: int = 0

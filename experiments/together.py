@@ -1,8 +1,9 @@
 """Many runs as one program: seeds and alphas of one recipe, their networks stacked along a leading dimension.
 
 A step of a small network is mostly the cost of starting its operations. Here each operation is started once for all
-members: `vmap` turns the method's own loss into one over stacked weights, and a trace of its gradient and of the update
-is run step after step. Each member gets the numbers of its single run, up to the rounding of float32 sums.
+members: `vmap` turns the method's own loss into one over stacked weights, and a trace of its gradient is run step after
+step. Each member gets the numbers of the plain loop up to rounding, and those to the bit whatever its company (where a
+batch is smaller than a register of 16 numbers, up to rounding too).
 """
 
 import math

@@ -1,10 +1,12 @@
 """What it gains to train many runs as one program: seeds and alphas of a small network.
 
-    [GRL_DATA=...] OMP_NUM_THREADS=1 python -m tests.benchmarks.together [moons] [shallow] [mnist_paper]
+    [GRL_DATA=...] OMP_NUM_THREADS=1 python -m tests.benchmarks.together [moons] [shallow] [mnist_paper] [endings]
 
 One thread. Single runs and members are timed in turns, from one logged point to a later one: data, schedules and curves
 included, evaluation, the doctor and the trace apart. Gain = members · time of a single step / time of a common step.
 The shallow network needs the Amazon reviews below GRL_DATA; without them it is skipped.
+
+`endings`: what becomes of a rounding. The same 32 runs of moons in the plain loop and together, to the last step.
 """
 
 import dataclasses
@@ -20,7 +22,8 @@ import torch
 from datasets import DatasetError, DomainPair, Evaluation, Labelled, load_pair
 from experiments.digits import mnist_to_mnist_m
 from experiments.experiment import Experiment
-from experiments.moons import moons
+from experiments.moons import moons, moons_alphas
+from experiments.record import TARGET_ACCURACY
 from experiments.reviews import books_to_dvd
 from experiments.together import train_together
 from experiments.training import train
@@ -47,12 +50,34 @@ def without_evaluation(pair: DomainPair) -> DomainPair:
     return dataclasses.replace(pair, evaluation=Evaluation(source_test=few, target_test=few))
 
 
+def compare_endings() -> None:
+    """Print by how much target accuracies at the last step differ between the plain loop and the common program."""
+    pair = load_pair("moons")
+    members = [run for run in moons_alphas(seeds=2) if run.method == "dann"]
+    together: list[list[dict[str, float]]] = []
+    train_together(members, pair, log=lambda step, values: together.append(values))
+    differences = []
+    for member, experiment in enumerate(members):
+        plain: list[dict[str, float]] = []
+        train(experiment, pair, log=lambda step, values, to=plain: to.append(values))
+        differences.append(together[-1][member][TARGET_ACCURACY] - plain[-1][TARGET_ACCURACY])
+    sizes = [abs(difference) for difference in differences]
+    print(
+        f"endings      {len(members)} runs of {moons().steps} steps: target accuracies differ by "
+        f"{max(sizes):.3f} at most, {statistics.fmean(sizes):.3f} on average; mean difference {statistics.fmean(differences):+.3f}, "
+        f"standard error {statistics.stdev(differences) / len(differences) ** 0.5:.3f}"
+    )
+
+
 def main() -> None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     print(
         f"{torch.get_num_threads()} thread, torch {torch.__version__}, medians of {ROUNDS}, load {os.getloadavg()[0]}"
     )
-    for name in sys.argv[1:] or CASES:
+    for name in sys.argv[1:] or [*CASES, "endings"]:
+        if name == "endings":
+            compare_endings()
+            continue
         recipe, steps, sizes = CASES[name]
         try:
             pair = without_evaluation(load_pair(recipe.pair))
