@@ -62,10 +62,11 @@ def compare_endings() -> None:
         train(experiment, pair, log=lambda step, values, to=plain: to.append(values))
         differences.append(together[-1][member][TARGET_ACCURACY] - plain[-1][TARGET_ACCURACY])
     sizes = [abs(difference) for difference in differences]
+    error = statistics.stdev(differences) / len(differences) ** 0.5
+    print(f"endings      target accuracies of {len(members)} runs at the last of {moons().steps} steps differ by")
     print(
-        f"endings      {len(members)} runs of {moons().steps} steps: target accuracies differ by "
-        f"{max(sizes):.3f} at most, {statistics.fmean(sizes):.3f} on average; mean difference {statistics.fmean(differences):+.3f}, "
-        f"standard error {statistics.stdev(differences) / len(differences) ** 0.5:.3f}"
+        f"             {max(sizes):.3f} at most, {statistics.fmean(sizes):.3f} on average, "
+        f"{statistics.fmean(differences):+.3f} ± {error:.3f} (standard error) in the mean"
     )
 
 
