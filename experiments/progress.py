@@ -12,7 +12,6 @@ from rich.progress import (
     Progress,
     TaskID,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
@@ -29,11 +28,10 @@ class RunProgress:
         self.total = total
         self.finished = 0
         self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            TextColumn("{task.description}", markup=False),  # titles have square brackets
+            BarColumn(bar_width=10),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[values]}"),
             console=console,
@@ -65,7 +63,7 @@ class RunProgress:
         run.values |= {_SHORT[name]: value for name, value in values.items() if name in _SHORT}
         rate = (step - run.first_step) / max(time.monotonic() - run.began_s, 1e-9)
         shown = "  ".join(f"{name} {value:.3f}" for name, value in run.values.items())
-        self._bars.update(run.task, completed=step, rate=f"{rate:.0f} steps/s", values=shown)
+        self._bars.update(run.task, completed=step, rate=f"{rate:.0f}/s", values=shown)
 
     def finish(self, title: str, outcome: str) -> None:
         """A run has ended; `outcome` is its last line."""
