@@ -213,6 +213,8 @@ def _stop(processes: Sequence[BaseProcess]) -> None:
     for process in processes:
         if process.pid is not None:
             process.join(GRACE_S)
+            process.kill()  # which a run survives, too
+            process.join()
     signal.signal(signal.SIGINT, before)
 
 

@@ -111,6 +111,8 @@ def begin(runs):
     started = []
 
     def start(*arguments) -> tuple[subprocess.Popen, Path]:
+        # A suite that runs in the background ignores Ctrl-C, and so would what it starts.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=record.ROOT,
@@ -119,6 +121,7 @@ def begin(runs):
             text=True,
             start_new_session=True,
         )
+        signal.signal(signal.SIGINT, before)
         started.append(process)
         while not any(runs.glob("**/checkpoint.pt")):
             assert process.poll() is None, process.communicate()
