@@ -37,14 +37,13 @@ def folder_of(experiment: Experiment) -> Path:
 
 
 def is_done(experiment: Experiment) -> bool:
-    """Whether the run has a result and, written after it, the status FINISHED."""
-    folder = folder_of(experiment)
+    """Whether the run has been trained to its end and recorded."""
+    return is_finished(folder_of(experiment))
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a run's folder has a result and, written after it, the status FINISHED."""
     return (folder / RESULT).exists() and (read_json(folder / STATUS) or {}).get("status") == "FINISHED"
-
-
-def has_ended(folder: Path) -> bool:
-    """Whether the run in this folder is done or has failed."""
-    return (read_json(folder / STATUS) or {}).get("status") in ("FINISHED", "FAILED")
 
 
 @contextmanager

@@ -30,8 +30,8 @@ from experiments.recording import (
     add_tags,
     claim,
     folder_of,
-    has_ended,
     is_done,
+    is_finished,
     read_json,
     write_atomically,
 )
@@ -122,7 +122,7 @@ def run_together(together: Bundle, report: Report = ignore) -> None:
 
     Raises:
         RunInUse: another process is training this bundle.
-        MemberInUse: another process is training one of its several runs, or has done so since they were bundled.
+        MemberInUse: another process is training one of its several runs, or has trained one since they were bundled.
         KeyboardInterrupt: recorded as killed runs.
     """
     with ExitStack() as claims:
@@ -137,8 +137,8 @@ def run_together(together: Bundle, report: Report = ignore) -> None:
         waiting = [experiment for experiment in together.experiments if not is_done(experiment)]
         if not waiting:
             return
-        if bundle(waiting) != [together] and len(together.experiments) > 1:
-            raise MemberInUse(f"another process has trained a run of {together.name}")
+        if bundle(waiting) != [together]:
+            raise MemberInUse(f"another process has trained runs of {together.name} since they were bundled")
         pair = load_pair(waiting[0].pair)
         checkpoint, state = _take_over(together)
         earlier_s = state["train_time_s"] if state else dict.fromkeys((each.hash for each in waiting), 0.0)
@@ -184,7 +184,7 @@ def run_together(together: Bundle, report: Report = ignore) -> None:
                 experiment = waiting[member]
                 result = _finish(recordings[member], experiment, all_trained[member], pair, trained_s[experiment.hash])
                 report(Event("finished", experiment.steps, result["metrics"], run=experiment.hash))
-        if going:  # a run that failed by itself keeps its last good checkpoint
+        if going or len(waiting) > 1:  # a run that failed by itself keeps its last good checkpoint
             checkpoint.drop()
 
 
@@ -195,6 +195,7 @@ def _take_over(together: Bundle) -> tuple[Checkpoint, dict[str, Any] | None]:
     """
     own = Checkpoint(together.folder)
     if not together.begun:
+        own.drop()  # left by a process that was killed, or of runs whose folders were deleted
         return own, None
     begun = Checkpoint(folder_of_bundle(together.begun))
     state = begun.load()
@@ -204,7 +205,7 @@ def _take_over(together: Bundle) -> tuple[Checkpoint, dict[str, Any] | None]:
     for experiment in together.experiments:
         add_tags(folder_of(experiment), {record.TOGETHER: together.name})
     folders = [record.runs_root() / each for each in state["members"]]
-    if all(bundle_tag(folder) != together.begun or has_ended(folder) for folder in folders):
+    if all(bundle_tag(folder) != together.begun or is_finished(folder) for folder in folders):
         begun.drop()
     return own, own.load()
 

@@ -13,12 +13,12 @@ from rich.console import Console
 from experiments import record
 from experiments.bundles import Bundle, bundle
 from experiments.delivery import Delivery
-from experiments.errors import BadInput, RunInUse
+from experiments.errors import BadInput, MemberInUse, RunInUse
 from experiments.experiment import Experiment, show_schedule
 from experiments.machine import AUTOMATIC, Machine
 from experiments.progress import RunProgress
 from experiments.recording import folder_of, is_done, read_json, writing_to
-from experiments.tracking import address
+from experiments.tracking import address, deliver
 from experiments.worker import Outcome, deliver_after, describe, run_reported, run_workers
 from sweeps.study import ask_for_trial, count_missing, journal_of, open_study, requeue_stale
 from sweeps.sweep import Sweep
@@ -34,6 +34,7 @@ class TrialEvent:
     name: str
     number: int
     schedule: str
+    experiments: Sequence[Experiment] = ()
     bundles: Sequence[Bundle] = ()
     value: float | None = None
     message: str = ""
@@ -75,9 +76,10 @@ def _work(sweep: Sweep, workers: int, console: Console, delivery: Delivery, outc
             if isinstance(event, TrialEvent):
                 if event.name == "asked":
                     bundles.update({each.name: each for each in event.bundles})
-                    for experiment in (experiment for each in event.bundles for experiment in each.experiments):
+                    for experiment in event.experiments:
                         titles[experiment.hash] = f"trial {event.number} seed {experiment.seed}"
                         address(folder_of(experiment), destination_of(sweep, event.number))
+                        delivery.send(deliver, folder_of(experiment))  # what is done already comes with no event
                 else:
                     outcome.trained += 1
                     shown = f"{event.value:.4f}" if event.value is not None else f"FAILED: {event.message}"
@@ -115,11 +117,11 @@ def work_on_study(sweep: Sweep, events: Any, index: int) -> None:
         experiments = sweep.experiments(schedule)
         trial.set_user_attr("runs", [experiment.hash for experiment in experiments])
         trial.set_user_attr("schedule", shown)
-        bundles = bundle(experiments, machine)
-        events.put(TrialEvent("asked", trial.number, shown, bundles))
+        bundles = bundle([experiment for experiment in experiments if not is_done(experiment)], machine)
+        events.put(TrialEvent("asked", trial.number, shown, experiments, bundles))
         failure = ""
         for each in bundles:
-            _run_when_free(each, machine, events)
+            _run_when_free(each, each.name, machine, events)
             if failure := next(filter(None, map(failure_of, each.experiments)), ""):
                 break
         if failure:
@@ -135,10 +137,15 @@ def work_on_study(sweep: Sweep, events: Any, index: int) -> None:
         events.put(TrialEvent("told", trial.number, shown, value=value))
 
 
-def _run_when_free(each: Bundle, machine: Machine, events: Any) -> None:
+def _run_when_free(each: Bundle, name: str, machine: Machine, events: Any) -> None:
+    """Train a bundle, after whoever is training it or a part of it, and report it as the bundle `name`."""
     while not all(is_done(experiment) for experiment in each.experiments):
         try:
-            return run_reported(each, events.put, machine)
+            return run_reported(each, events.put, machine, name)
+        except MemberInUse:
+            for experiment in each.experiments:
+                _run_when_free(bundle([experiment], machine)[0], name, machine, events)
+            return
         except RunInUse:
             time.sleep(WAIT_FOR_OTHERS_S)
 

@@ -13,7 +13,7 @@ from experiments.recording import claim, read_json, read_points
 from experiments.worker import Event
 from grl.schedules import Constant
 from sweeps.catalogue import SWEEPS
-from sweeps.study import journal_of, open_study
+from sweeps.study import journal_of, open_study, requeue_stale
 from sweeps.tracking import report_study
 from sweeps.worker import TrialEvent, work_off_sweep, work_on_study
 from tests.small_sweeps import small_sweep, suggest_ruin
@@ -145,6 +145,28 @@ def test_a_run_in_use_elsewhere_is_waited_for(runs, monkeypatch):
     work_on_study(sweep, Holding(), 0)
     assert held == []
     assert [trial.state.name for trial in trials_of(sweep)] == ["COMPLETE"]
+
+
+def test_a_trial_whose_runs_are_partly_done_is_completed(runs, monkeypatch):
+    """A sweep killed while it wrote results, or one that asks for a run that was trained before."""
+    sweep = small_sweep(trials=1, seeds=3)
+
+    class Killed(Events):
+        def put(self, event):
+            if isinstance(event, Event) and event.name == "finished":
+                raise KeyboardInterrupt
+            self.append(event)
+
+    with pytest.raises(KeyboardInterrupt):
+        work_on_study(sweep, Killed(), 0)
+    monkeypatch.setattr("sweeps.worker.time.sleep", lambda seconds: pytest.fail("waits for nobody"))
+    study = open_study(sweep)
+    assert requeue_stale(study) == 1
+    events = Events()
+    work_on_study(sweep, events, 0)
+    [asked] = [event for event in events if isinstance(event, TrialEvent) and event.name == "asked"]
+    assert (len(asked.experiments), [len(each.experiments) for each in asked.bundles]) == (3, [2])
+    assert [trial.state.name for trial in trials_of(sweep)] == ["FAIL", "COMPLETE"]
 
 
 def test_one_process_per_sweep(runs):

@@ -353,6 +353,44 @@ def test_runs_whose_folders_were_deleted_start_anew(runs, undisturbed):
     assert [outcome_of(experiment) for experiment in grid()] == undisturbed
 
 
+def test_a_stale_checkpoint_is_not_adopted(runs, undisturbed):
+    """Deleted run folders leave the common checkpoint behind: a fresh start that is cut short must not meet it."""
+    go_on(grid(), 20)
+    for experiment in grid():
+        shutil.rmtree(folder_of(experiment))
+
+    def interrupt(event):
+        if event.name == "logged":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_together(bundle(grid())[0], interrupt)
+    assert go_on(grid()) == [0]
+    assert [outcome_of(experiment) for experiment in grid()] == undisturbed
+
+
+def test_a_list_that_is_older_than_a_checkpoint_does_not_start_over(runs, undisturbed):
+    [old] = bundle(grid()[:1])
+    go_on(grid()[:1], 10)
+    with pytest.raises(MemberInUse):
+        run_together(old)
+    assert go_on(grid()) == [10, 0]
+    assert [outcome_of(experiment) for experiment in grid()] == undisturbed
+
+
+def test_an_error_of_the_program_costs_nobody_a_checkpoint(runs, undisturbed):
+    def break_down(event):
+        if event.name == "saved":
+            raise ZeroDivisionError("by zero")
+
+    with pytest.raises(ZeroDivisionError):
+        run_together(bundle(grid())[0], break_down)
+    assert {read_json(folder_of(each) / "status.json")["status"] for each in grid()} == {"FAILED"}
+    assert go_on(grid()[:1]) == [10]
+    assert go_on(grid()) == [10]
+    assert [outcome_of(experiment) for experiment in grid()] == undisturbed
+
+
 def test_what_another_process_trains_is_left_to_it(runs):
     experiments = grid()
     [together] = bundle(experiments)
