@@ -12,7 +12,7 @@ from experiments.experiment import Experiment
 from experiments.machine import AUTOMATIC, Machine
 from experiments.networks import NETWORKS
 from experiments.record import CHECKPOINT, RUN, TOGETHER, runs_root
-from experiments.recording import folder_of, read_json
+from experiments.recording import folder_of, is_done, read_json
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,13 @@ def plain(experiment: Experiment) -> Bundle:
 
 
 def bundle(experiments: Sequence[Experiment], machine: Machine = AUTOMATIC) -> list[Bundle]:
-    """Put together what differs in seed, alpha and selection alone and is faster so, in the order of the list.
+    """Put together what is not done, differs in seed, alpha and selection alone, and is faster so, in the list's order.
 
     A run of such a network is computed so even where it is the only one, because the two ways round differently and
     its numbers must not depend on its company. What was begun together, or in the plain loop, goes on there. A gain was
     measured on the CPU alone: elsewhere, and in several processes that torchrun started, the loop is plain.
     """
-    experiments = list(dict.fromkeys(experiments))
+    experiments = [experiment for experiment in dict.fromkeys(experiments) if not is_done(experiment)]
     _, processes = place()
     if not machine.is_plain or processes > 1:
         return [plain(experiment) for experiment in experiments]

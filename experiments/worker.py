@@ -301,7 +301,8 @@ def _train_free(each: Bundle, name: str, machine: Machine, events: Any) -> None:
         run_reported(each, events.put, machine, name)
     except MemberInUse:
         for experiment in each.experiments:
-            _train_free(bundle([experiment], machine)[0], name, machine, events)
+            for one in bundle([experiment], machine):
+                _train_free(one, name, machine, events)
     except RunInUse:
         events.put(Event("in use", bundle=name))
 

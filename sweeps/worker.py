@@ -117,7 +117,7 @@ def work_on_study(sweep: Sweep, events: Any, index: int) -> None:
         experiments = sweep.experiments(schedule)
         trial.set_user_attr("runs", [experiment.hash for experiment in experiments])
         trial.set_user_attr("schedule", shown)
-        bundles = bundle([experiment for experiment in experiments if not is_done(experiment)], machine)
+        bundles = bundle(experiments, machine)
         events.put(TrialEvent("asked", trial.number, shown, experiments, bundles))
         failure = ""
         for each in bundles:
@@ -144,7 +144,8 @@ def _run_when_free(each: Bundle, name: str, machine: Machine, events: Any) -> No
             return run_reported(each, events.put, machine, name)
         except MemberInUse:
             for experiment in each.experiments:
-                _run_when_free(bundle([experiment], machine)[0], name, machine, events)
+                for one in bundle([experiment], machine):
+                    _run_when_free(one, name, machine, events)
             return
         except RunInUse:
             time.sleep(WAIT_FOR_OTHERS_S)
