@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from datasets.__main__ import main
-from datasets.catalogue import DOMAINS, TABLES
-from datasets.domain import Domain
-from datasets.originals import Original
-from tests.local_server import LocalServer
+from datasets.domains import DOMAINS, NEEDS
+from datasets.domains.base import Domain
+from datasets.files.originals import Original
+from tests.support.local_server import LocalServer
 
 IMAGES = np.arange(40 * 9, dtype=np.uint32).astype(np.uint8)
 
@@ -157,7 +157,7 @@ def test_a_typing_error_stops_before_anything_is_done(capsys, tmp_path):
 
 
 def test_prepare_table(capsys, monkeypatch, tmp_path):
-    monkeypatch.setitem(TABLES, "demo", ("moons",))
+    monkeypatch.setitem(NEEDS, "demo", ("moons",))
     assert run(capsys, "prepare", "--table", "demo")[0] == 0
     names = {path.name for path in (tmp_path / "prepared").iterdir() if path.suffix == ".grl"}
     assert names == {"moons.grl", "moons_rotated.grl"}
