@@ -41,7 +41,7 @@ def add_domain(
     """
     check_name(name)
     if name in DOMAINS:
-        raise DatasetError(f"name {name!r} belongs to a built-in domain; choose another")
+        raise DatasetError(f"name {name!r} belongs to a domain of {DOMAINS[name].origin or 'this repository'}")
     if size < 1:
         raise DatasetError(f"size must be at least 1, got {size}")
     place = Path(path).expanduser().resolve()

@@ -48,7 +48,11 @@ def print_list(console: Console) -> None:
 
 def state_of(domain: Domain) -> str:
     """Say whether a domain is prepared, and if not, what it waits for."""
-    if prepared := open_if_current(domain):
+    try:
+        prepared = open_if_current(domain)
+    except DatasetError:
+        return f"damaged: prepare {domain.name} --again"
+    if prepared:
         here = sum(len(prepared.arrays.get(f"{split}_labels", ())) for split in SPLITS)
         return "prepared" if here == sum(domain.counts) else f"prepared, PARTIAL: {here:,} samples"
     if (missing := domain.missing(data_root())) is None:

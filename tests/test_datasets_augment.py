@@ -1,9 +1,12 @@
+import dataclasses
+import json
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets import Augment, Batches, DatasetError, Labelled, one_pass
+from datasets import Augment, Batches, DatasetError, Labelled, StackedBatches, one_pass
 
 
 def pictures(count=50, height=6, width=6, channels=3):
@@ -22,8 +25,29 @@ def as_bytes(inputs):
 
 def test_no_augmentation_changes_nothing():
     plain, augmented = batch_of(None), batch_of(Augment())
-    torch.testing.assert_close(plain.inputs, augmented.inputs)
+    assert torch.equal(plain.inputs, augmented.inputs)
     assert augmented.inputs.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_one_that_varies_nothing_takes_features_too():
+    features = Labelled(name="f", inputs=torch.rand(4, 2), labels=torch.zeros(4, dtype=torch.int64))
+    assert torch.equal(batch_of(Augment(), features, 4).inputs, batch_of(None, features, 4).inputs)
+
+
+def test_survives_json():
+    augment = Augment(shift=2, crop=24, flip=True, colour=0.25)
+    assert Augment(**json.loads(json.dumps(dataclasses.asdict(augment)))) == augment
+
+
+@pytest.mark.parametrize("seeds", [(0,), (3, 1, 3)])
+def test_members_side_by_side_get_what_each_gets_alone(seeds):
+    augment, mean = Augment(shift=1, crop=5, flip=True, colour=0.3), torch.tensor([0.1, 0.2, 0.3])
+    stacked = StackedBatches(pictures(), 4, seeds=seeds, mean=mean, augment=augment)
+    alone = [Batches(pictures(), 4, seed=seed, mean=mean, augment=augment) for seed in seeds]
+    for _ in range(14):  # past the end of a pass
+        batch = next(stacked)
+        for member, own in enumerate(alone):
+            assert torch.equal(batch.inputs[member], next(own).inputs)
 
 
 def test_flip_mirrors_about_half():
@@ -113,8 +137,13 @@ def test_evaluation_cuts_the_centre():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"shift": -1}, "shift must be at least 0, got -1"),
-        ({"crop": 0}, "crop must be at least 1, got 0"),
+        ({"shift": -1}, "shift must be a whole number >= 0, got -1"),
+        ({"shift": 1.5}, "shift must be a whole number >= 0, got 1.5"),
+        ({"shift": True}, "shift must be a whole number >= 0, got True"),
+        ({"crop": 0}, "crop must be None or a whole number >= 1, got 0"),
+        ({"crop": "24"}, "crop must be None or a whole number >= 1, got '24'"),
+        ({"flip": 1}, "flip must be True or False, got 1"),
+        ({"colour": "0.1"}, r"colour must be in \[0, 1\), got '0.1'"),
         ({"colour": 1.0}, r"colour must be in \[0, 1\), got 1.0"),
         ({"colour": float("nan")}, r"colour must be in \[0, 1\), got nan"),
     ],

@@ -78,6 +78,21 @@ def test_list_names_every_domain(capsys):
     assert re.search(r"^office31_dslr .* to fetch by hand", out, re.M)
 
 
+def test_list_goes_on_after_damaged_files(capsys, tmp_path):
+    np.savez(tmp_path / "x.npz", inputs=np.zeros((4, 5, 5), np.uint8), labels=[0, 1, 0, 1])
+    for name in ("gone", "mine"):
+        run(capsys, "add", name, str(tmp_path / "x.npz"))
+    for name in ("moons", "gone"):
+        (tmp_path / "prepared" / f"{name}.grl").write_bytes(b"GRLDATA1" + bytes(100))
+    status, out, err = run(capsys, "list")
+    assert (status, err) == (0, "")
+    assert re.search(r"^moons .* damaged: prepare moons --again$", out, re.M)
+    assert re.search(r"^mine .* prepared$", out, re.M)
+    assert "gone" not in out
+    assert run(capsys, "prepare", "moons", "--again")[0] == 0
+    assert re.search(r"gone\.grl has a damaged header", run(capsys, "show", "gone")[2])
+
+
 def test_show_writes_a_contact_sheet(capsys, tmp_path):
     status, out, _ = run(capsys, "show", "digits", "--sheet", str(tmp_path / "sheet.png"))
     assert status == 0

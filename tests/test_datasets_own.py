@@ -75,7 +75,7 @@ def test_a_pair_of_svmlight_files(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("mnist", "'mnist' belongs to a built-in domain"),
+        ("mnist", "'mnist' belongs to a domain of this repository"),
         ("a_to_b", "name must be 1 to 100 of a-z, 0-9 and _ without '_to_', got 'a_to_b'"),
         ("../x", "name must be 1 to 100 of a-z"),
         ("", "name must be 1 to 100 of a-z"),

@@ -1,11 +1,12 @@
 import errno
+import json
 import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -66,6 +67,77 @@ def test_wrong_length(tmp_path, change):
 def test_another_file(tmp_path, content):
     (tmp_path / "x.grl").write_bytes(content)
     with pytest.raises(DatasetError, match="is not a prepared file"):
+        open_prepared(tmp_path / "x.grl")
+
+
+HEADER = {
+    "facts": {"name": "x"},
+    "digest": "0" * 64,
+    "arrays": {"a": {"dtype": "|u1", "shape": [2, 3], "offset": 0}},
+    "bytes": 64,
+}
+
+
+def with_header(path, content):
+    path.write_bytes(b"GRLDATA1" + len(content).to_bytes(8, "little") + content + bytes(64))
+    return path
+
+
+def test_the_header_below_is_a_good_one(tmp_path):
+    opened = open_prepared(with_header(tmp_path / "x.grl", json.dumps(HEADER).encode()))
+    assert opened.arrays["a"].shape == (2, 3)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**65), 2**65) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+PATHS = [[], ["facts"], ["digest"], ["bytes"], ["arrays"], ["arrays", "a"], ["arrays", "a", "dtype"]]
+PATHS += [["arrays", "a", "shape"], ["arrays", "a", "shape", 0], ["arrays", "a", "offset"]]
+
+
+@given(st.sampled_from(PATHS), JSON)
+@example(["arrays", "a", "shape", 0], -2)
+@example(["arrays", "a", "shape"], [-1])
+@example(["arrays", "a", "offset"], -6)
+@example(["arrays", "a", "dtype"], "|O")
+@example([], None)
+@example([], [])
+def test_any_value_in_the_header_opens_or_is_one_line(tmp_path_factory, path, value):
+    header = json.loads(json.dumps(HEADER))
+    if path:
+        inner = header
+        for step in path[:-1]:
+            inner = inner[step]
+        inner[path[-1]] = value
+    else:
+        header = value
+    opens_or_is_one_line(with_header(tmp_path_factory.mktemp("p") / "x.grl", json.dumps(header).encode()))
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_as_a_header_are_one_line(tmp_path_factory, content):
+    opens_or_is_one_line(with_header(tmp_path_factory.mktemp("p") / "x.grl", content))
+
+
+def opens_or_is_one_line(path):
+    try:
+        opened = open_prepared(path)
+    except DatasetError as error:
+        message = str(error)
+        assert len(message.splitlines()) == 1, message
+        assert str(path) in message
+        assert "delete it and prepare it again" in message
+    else:
+        assert sum(array.nbytes for array in opened.arrays.values()) <= 64
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_file_that_may_not_be_read(tmp_path):
+    write_prepared(tmp_path / "x.grl", {}, ARRAYS)
+    (tmp_path / "x.grl").chmod(0)
+    with pytest.raises(DatasetError, match=r"x\.grl cannot be read: .*Permission denied"):
         open_prepared(tmp_path / "x.grl")
 
 

@@ -29,25 +29,37 @@ class Augment:
     colour: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.shift < 0:
-            raise DatasetError(f"shift must be at least 0, got {self.shift}")
-        if self.crop is not None and self.crop < 1:
-            raise DatasetError(f"crop must be at least 1, got {self.crop}")
-        if not 0 <= self.colour < 1:
-            raise DatasetError(f"colour must be in [0, 1), got {self.colour}")
+        if not whole(self.shift) or self.shift < 0:
+            raise DatasetError(f"shift must be a whole number >= 0, got {self.shift!r}")
+        if self.crop is not None and (not whole(self.crop) or self.crop < 1):
+            raise DatasetError(f"crop must be None or a whole number >= 1, got {self.crop!r}")
+        if not isinstance(self.flip, bool):
+            raise DatasetError(f"flip must be True or False, got {self.flip!r}")
+        if not isinstance(self.colour, (int, float)) or not 0 <= self.colour < 1:
+            raise DatasetError(f"colour must be in [0, 1), got {self.colour!r}")
 
-    def check(self, shape: tuple[int, ...]) -> None:
+    def __bool__(self) -> bool:
+        """Tell whether anything varies; if not, any samples will do, features too."""
+        return bool(self.shift or self.crop or self.flip or self.colour)
+
+    def check(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Refuse samples that are no images, or smaller than the crop.
 
         Args:
             shape: of one sample, `(H, W, C)`.
+
+        Returns:
+            The shape of a varied sample.
         """
         if len(shape) != 3:
             raise DatasetError(f"augment needs images (H, W, C), got samples of shape {shape}")
-        if self.crop is not None and self.crop > min(shape[:2]):
+        if self.crop is None:
+            return shape
+        if self.crop > min(shape[:2]):
             raise DatasetError(
                 f"crop must be at most {min(shape[:2])} for images {shape[0]} × {shape[1]}, got {self.crop}"
             )
+        return (self.crop, self.crop, shape[2])
 
     def pick(self, inputs: Tensor, index: Tensor, bits: np.ndarray) -> Tensor:
         """Gather images, already shifted, cropped and flipped.
@@ -108,3 +120,8 @@ class Augment:
     def bits_for(self, seed: int, name: str, position: int, count: int) -> np.ndarray:
         """Draw the random bits of one batch, uint64 `(count, 8)`, from its position in the endless order."""
         return random_bits(seed, f"{name} augment {position}", count, 8)
+
+
+def whole(value: object) -> bool:
+    """Tell a whole number from all else; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool)

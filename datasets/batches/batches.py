@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, overload
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from datasets.batches.augment import Augment
@@ -103,52 +105,31 @@ class Batches(Generic[B]):
             )
         if not len(split):
             raise DatasetError(f"split {split.name!r} must have at least 1 sample, got 0")
-        if augment is not None:
-            augment.check(tuple(split.inputs.shape[1:]))
         if resident is None:
             resident = split.inputs.nbytes <= RESIDENT_BYTES
-        self.split, self.seed, self.augment = split, seed, augment
+        self.split, self.seed, self.augment = split, seed, augment or None  # one that varies nothing is none
         self._drawn, self.batch_size = batch_size, batch_size // parts  # by all shards, and by this one
         self._shard = slice(part * self.batch_size, (part + 1) * self.batch_size)
         self.device = torch.device(device)
         self._inputs = split.inputs.to(self.device) if resident else split.inputs
         self._labels = split.labels.to(self._inputs.device) if isinstance(split, Labelled) else None
-        height_width = (augment.crop,) * 2 if augment and augment.crop else split.inputs.shape[1:-1]
-        self.shape = (*height_width, split.inputs.shape[-1])  # of a sample in memory
-        self._shift = shift_for(self.shape, mean, self.device)
+        self._shift = shift_for(shape_after(self.augment, split), mean, self.device)
         self._order = Order(seed, split.name, len(split), self._inputs.device)
 
     def __iter__(self) -> Iterator[B]:
         return self
 
     def __next__(self) -> B:
-        inputs = torch.empty((self.batch_size, *self.shape), device=self.device)
-        labels = self.write_next(inputs)
-        # The overloads of __init__ tie B to the split: with labels it is LabelledBatch.
-        batch = Batch(network_view(inputs)) if labels is None else LabelledBatch(network_view(inputs), labels)
-        return batch  # pyright: ignore[reportReturnType]
-
-    def write_next(self, out: Tensor) -> Tensor | None:
-        """Write the inputs of the next batch into a buffer.
-
-        Args:
-            out: float32 `(batch_size, *shape)`: images with the channels last.
-
-        Returns:
-            The labels, int64 `(batch_size,)`, or None from an unlabelled split.
-        """
         position, index = self._order.position, self._order.take(self._drawn)[self._shard]
-        if self.augment is None:
-            normalise(self._inputs.index_select(0, index).to(self.device), self._shift, out)
-        else:
-            bits = self.augment.bits_for(self.seed, self.split.name, position, self._drawn)[self._shard]
-            samples = self.augment.pick(self._inputs, index, bits).to(self.device)
-            if self.augment.colour:
-                torch.mul(samples, 1 / 255, out=out)
-                self.augment.vary_colour(out, bits).add_(self._shift)
-            else:
-                normalise(samples, self._shift, out)
-        return None if self._labels is None else self._labels.index_select(0, index).to(self.device)
+        varied = None
+        if self.augment:
+            bits = self.augment.bits_for(self.seed, self.split.name, position, self._drawn)
+            varied = (self.augment, bits[self._shard])
+        inputs = network_view(gather(self._inputs, index, self._shift, varied, self.device))
+        # The overloads of __init__ tie B to the split: with labels it is LabelledBatch.
+        if self._labels is None:
+            return Batch(inputs)  # pyright: ignore[reportReturnType]
+        return LabelledBatch(inputs, self._labels.index_select(0, index).to(self.device))  # pyright: ignore[reportReturnType]
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position and what it refers to: a few plain values."""
@@ -217,6 +198,16 @@ def check_batch_size(batch_size: int) -> None:
         raise DatasetError(f"batch_size must be at least 1, got {batch_size}")
 
 
+def shape_after(augment: Augment | None, split: Labelled | Unlabelled) -> tuple[int, ...]:
+    """Say what shape a sample has in memory once it is varied.
+
+    Raises:
+        DatasetError: samples that cannot be varied so.
+    """
+    shape = tuple(split.inputs.shape[1:])
+    return augment.check(shape) if augment else shape
+
+
 def shift_for(shape: tuple[int, ...], mean: Tensor | None, device: torch.device) -> Tensor:
     """Spread minus the mean over a whole sample: one long contiguous row is added much faster than many short ones.
 
@@ -236,6 +227,33 @@ def shift_for(shape: tuple[int, ...], mean: Tensor | None, device: torch.device)
     if mean.shape != shape[-1:]:
         raise DatasetError(f"mean must have shape {shape[-1:]}, got {tuple(mean.shape)}")
     return (-mean).to(device, torch.float32).expand(shape).contiguous()
+
+
+def gather(
+    inputs: Tensor,
+    index: Tensor,
+    shift: Tensor,
+    varied: tuple[Augment, NDArray[np.uint64]] | None,
+    device: torch.device,
+) -> Tensor:
+    """Pick samples, vary them, and put them on the scale that a network sees.
+
+    Args:
+        inputs: all samples, `(N, H, W, C)` or `(N, D)`, wherever they live.
+        index: which of them, `(B,)`, on the same device.
+        shift: minus the mean, of the shape of a sample.
+        varied: how images vary and what they draw, uint64 `(B, 8)`; None leaves them as they are.
+        device: of the result.
+
+    Returns:
+        float32 `(B, *shape of the shift)`.
+    """
+    samples = varied[0].pick(inputs, index, varied[1]) if varied else inputs.index_select(0, index)
+    samples = samples.to(device)
+    out = torch.empty(samples.shape, device=device)
+    if varied and varied[0].colour:
+        return varied[0].vary_colour(torch.mul(samples, 1 / 255, out=out), varied[1]).add_(shift)
+    return normalise(samples, shift, out)
 
 
 def normalise(samples: Tensor, shift: Tensor, out: Tensor) -> Tensor:

@@ -3,10 +3,20 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.batches.batches import Batch, LabelledBatch, check_batch_size, normalise, read_position, shift_for
+from datasets.batches.augment import Augment
+from datasets.batches.batches import (
+    Batch,
+    LabelledBatch,
+    check_batch_size,
+    gather,
+    read_position,
+    shape_after,
+    shift_for,
+)
 from datasets.batches.order import Order
 from datasets.batches.splits import Labelled, Unlabelled
 from datasets.errors import DatasetError
@@ -25,6 +35,7 @@ class StackedBatches:
         *,
         seeds: Sequence[int],
         mean: Tensor | None = None,
+        augment: Augment | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         """Put the whole split on the device.
@@ -34,16 +45,17 @@ class StackedBatches:
             batch_size: samples per member and batch, at least 1.
             seeds: one per member; members may share one.
             mean: as for `Batches`.
+            augment: as for `Batches`; each member draws the values of its seed.
             device: where batches arrive.
         """
         check_batch_size(batch_size)
         if not seeds:
             raise DatasetError("seeds must name at least 1 member, got none")
-        self.split, self.batch_size, self.seeds = split, batch_size, tuple(seeds)
+        self.split, self.batch_size, self.seeds, self.augment = split, batch_size, tuple(seeds), augment or None
         self.device = torch.device(device)
         self._inputs = split.inputs.to(self.device)
         self._labels = split.labels.to(self.device) if isinstance(split, Labelled) else None
-        self._shift = shift_for(tuple(split.inputs.shape[1:]), mean, self.device)
+        self._shift = shift_for(shape_after(self.augment, split), mean, self.device)
         self._orders = {seed: Order(seed, split.name, len(split), self.device) for seed in dict.fromkeys(seeds)}
 
     def __iter__(self) -> Iterator[Batch]:
@@ -51,10 +63,14 @@ class StackedBatches:
 
     def __next__(self) -> Batch:
         """Return inputs `(M, B, D)` or `(M, B, C, H, W)`, and labels `(M, B)` from a split that has them."""
-        taken = {seed: order.take(self.batch_size) for seed, order in self._orders.items()}
+        varied, size = None, self.batch_size
+        if augment := self.augment:
+            positions = [(seed, self._orders[seed].position) for seed in self.seeds]
+            bits = [augment.bits_for(seed, self.split.name, position, size) for seed, position in positions]
+            varied = (augment, np.concatenate(bits))
+        taken = {seed: order.take(size) for seed, order in self._orders.items()}
         index = torch.cat([taken[seed] for seed in self.seeds])
-        samples = self._inputs.index_select(0, index)
-        inputs = normalise(samples, self._shift, torch.empty(samples.shape, device=self.device))
+        inputs = gather(self._inputs, index, self._shift, varied, self.device)
         inputs = inputs.unflatten(0, (len(self.seeds), self.batch_size))
         if inputs.ndim == 5:
             inputs = inputs.permute(0, 1, 4, 2, 3)

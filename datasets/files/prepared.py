@@ -7,6 +7,7 @@ A file is written beside its final place, flushed, and moved there in one step: 
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,11 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.errors import DatasetError, writing
+from datasets.errors import DatasetError, reading, writing
 
 Arrays = dict[str, NDArray[Any]]
 MAGIC = b"GRLDATA1"
 ALIGNMENT = 64
+ADVICE = "delete it and prepare it again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,19 +106,36 @@ def open_prepared(path: Path) -> Prepared:
     Raises:
         DatasetError: not such a file, or its size differs from what its header says.
     """
-    with path.open("rb") as file:
-        start = file.read(16)
+    with reading(path), path.open("rb") as file:
+        size, start = os.fstat(file.fileno()).st_size, file.read(16)
         length = int.from_bytes(start[8:], "little")
-        if start[:8] != MAGIC or length > path.stat().st_size:
-            raise DatasetError(f"{path} is not a prepared file (or a damaged one); delete it and prepare it again")
-        header = json.loads(file.read(length))
-    expected, size = 16 + length + header["bytes"], path.stat().st_size
-    if size != expected:
-        raise DatasetError(f"{path} has {size} bytes, expected {expected}; delete it and prepare it again")
-    data = np.memmap(path, np.uint8, mode="c", offset=0)[16 + length :]
-    arrays = {}
-    for name, entry in header["arrays"].items():
-        dtype, shape = np.dtype(entry["dtype"]), tuple(entry["shape"])
-        part = data[entry["offset"] : entry["offset"] + dtype.itemsize * int(np.prod(shape))]
-        arrays[name] = np.asarray(part.view(dtype).reshape(shape))
-    return Prepared(path=path, facts=header["facts"], digest=header["digest"], arrays=arrays)
+        if start[:8] != MAGIC or 16 + length > size:
+            raise DatasetError(f"{path} is not a prepared file (or a damaged one); {ADVICE}")
+        content = file.read(length)
+    try:
+        header = json.loads(content)
+        facts, digest, expected = dict(header["facts"]), str(header["digest"]), 16 + length + header["bytes"]
+        layout = {name: locate(**entry) for name, entry in header["arrays"].items()}
+    except Exception as error:  # whatever damaged bytes may lead to
+        reason = " ".join(f"{type(error).__name__} {error}".split())
+        raise DatasetError(f"{path} has a damaged header ({reason}); {ADVICE}") from None
+    if size != expected or any(span.stop > header["bytes"] for span, _, _ in layout.values()):
+        raise DatasetError(f"{path} has {size} bytes, expected {expected}; {ADVICE}")
+    data = np.memmap(path, np.uint8, mode="c")[16 + length :]
+    arrays = {name: np.asarray(data[span].view(dtype).reshape(shape)) for name, (span, dtype, shape) in layout.items()}
+    return Prepared(path=path, facts=facts, digest=digest, arrays=arrays)
+
+
+def locate(dtype: str, shape: list[int], offset: int) -> tuple[slice, np.dtype[Any], tuple[int, ...]]:
+    """Find one array behind the header.
+
+    Returns:
+        Where its bytes are, their type, and its shape.
+
+    Raises:
+        ValueError: numbers that cannot be.
+    """
+    kind = np.dtype(dtype)
+    if kind.hasobject or not kind.itemsize or any(not isinstance(n, int) or n < 0 for n in (*shape, offset)):
+        raise ValueError(f"no array is {dtype} of shape {shape} at {offset}")
+    return slice(offset, offset + kind.itemsize * math.prod(shape)), kind, tuple(shape)
