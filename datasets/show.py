@@ -51,7 +51,7 @@ def state_of(domain: Domain) -> str:
     try:
         prepared = open_if_current(domain)
     except DatasetError:
-        return f"damaged: prepare {domain.name} --again"
+        return "damaged"
     if prepared:
         here = sum(len(prepared.arrays.get(f"{split}_labels", ())) for split in SPLITS)
         return "prepared" if here == sum(domain.counts) else f"prepared, PARTIAL: {here:,} samples"
