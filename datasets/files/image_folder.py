@@ -10,14 +10,20 @@ from datasets.errors import DatasetError, reading
 from datasets.files.images import open_rgb
 from datasets.files.prepared import Arrays
 
-ENDINGS = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".webp"}
+ENDINGS = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+HIDDEN = (".", "__")  # .ipynb_checkpoints, __MACOSX and the ._files in it
+
+
+def is_image(path: Path) -> bool:
+    """Tell an image by its name."""
+    return path.suffix.lower() in ENDINGS and not path.name.startswith(HIDDEN)
 
 
 def list_classes(folder: Path) -> tuple[str, ...]:
-    """Name the classes of a folder: its folders, in the order of their names."""
+    """Name the classes of a folder: its folders, in the order of their names, those of the system left out."""
     if not folder.is_dir():
         raise DatasetError(f"{folder} is not a folder")
-    return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")))
+    return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(HIDDEN)))
 
 
 def read_classes(folder: Path, class_names: Sequence[str], size: int, split: str = "train") -> Arrays:
@@ -38,10 +44,12 @@ def read_classes(folder: Path, class_names: Sequence[str], size: int, split: str
     files = []
     for label, name in enumerate(class_names):
         found = sorted((folder / name).glob("*")) if (folder / name).is_dir() else []
-        images = [(path, label) for path in found if path.suffix.lower() in ENDINGS]
+        images = [(path, label) for path in found if is_image(path)]
         if not images and split == "train":
             raise DatasetError(f"{folder / name} holds no image ({', '.join(sorted(ENDINGS))})")
         files += images
+    if not files:
+        raise DatasetError(f"{folder} holds no image in the folders {', '.join(class_names)}")
     inputs = np.empty((len(files), size, size, 3), np.uint8)
     for i, (path, _) in enumerate(files):
         with reading(path):
