@@ -4,7 +4,7 @@ from PIL import Image
 
 from datasets import DatasetError, add_domain
 from datasets.files import images
-from datasets.files.images import read_image
+from datasets.files.images import open_rgb, read_image
 
 RANDOM = np.random.default_rng(0)
 COLOURS = np.kron(RANDOM.integers(0, 256, (3, 5, 3)), np.ones((8, 8, 1))).astype(np.uint8)  # (24, 40, 3)
@@ -70,6 +70,7 @@ def test_a_photograph_is_upright(tmp_path, orientation):
         8: COLOURS.transpose(1, 0, 2)[::-1],
     }
     np.testing.assert_array_equal(found, turned[orientation])
+    np.testing.assert_array_equal(np.asarray(open_rgb(tmp_path / "x.png", turn=False)), COLOURS)
 
 
 def test_a_picture_that_would_fill_the_memory(tmp_path):

@@ -26,7 +26,9 @@ def list_classes(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(HIDDEN)))
 
 
-def read_classes(folder: Path, class_names: Sequence[str], size: int, split: str = "train") -> Arrays:
+def read_classes(
+    folder: Path, class_names: Sequence[str], size: int, split: str = "train", *, turn: bool = True
+) -> Arrays:
     """Decode the images of every class and resize them, squashed to a square.
 
     Args:
@@ -34,6 +36,7 @@ def read_classes(folder: Path, class_names: Sequence[str], size: int, split: str
         class_names: these folders, in the order of the labels.
         size: side of the result in pixels.
         split: "train" or "test", for the names of the arrays.
+        turn: photographs upright, if the camera noted how it was held; published sets are read as they are stored.
 
     Returns:
         `<split>_inputs` `(N, size, size, 3)` uint8 and `<split>_labels` `(N,)`, by class and then by file name.
@@ -53,5 +56,5 @@ def read_classes(folder: Path, class_names: Sequence[str], size: int, split: str
     inputs = np.empty((len(files), size, size, 3), np.uint8)
     for i, (path, _) in enumerate(files):
         with reading(path):
-            inputs[i] = np.asarray(open_rgb(path).resize((size, size), Image.Resampling.BILINEAR))
+            inputs[i] = np.asarray(open_rgb(path, turn=turn).resize((size, size), Image.Resampling.BILINEAR))
     return {f"{split}_inputs": inputs, f"{split}_labels": np.asarray([label for _, label in files], np.int64)}
