@@ -45,7 +45,7 @@ def write_list(root, images=STAND_IN, labels=labels_of):
         for name, image in zip(names, part, strict=True):
             (folder / name).write_bytes(png(image))
         lines = [f"{name} {label}\n" for name, label in zip(names, labels(root, split), strict=False)]
-        (root / "mnist_m" / f"mnist_m_{split}_labels.txt").write_text("".join(lines))
+        (root / "mnist_m" / f"mnist_m_{split}_labels.txt").write_text("".join(lines[::-1]))  # some copies are sorted
 
 
 def write_parquet(root, images=STAND_IN, labels=labels_of, wrap=lambda content: {"bytes": content, "path": None}):

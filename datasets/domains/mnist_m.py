@@ -46,11 +46,11 @@ def build_mnist_m(root: Path, size: int, counts: tuple[int, int]) -> Arrays:
     middle, for networks that take 28 × 28; `mnist_m_32` is the whole patch. The `…_official` domains stop after the
     59,001 and 9,001 images that the original release has.
 
-    Binarised, in this order and place: so image by image in the original's 9,001 test images (their edges correlate
-    with the binarised MNIST image of the same number at .765, with the grey one at .439). A small network trained on
-    the older grey rule here (`mnist_m_grey`) reached .825 on the originals, on the binarised one .943 and .949. Unknown
-    is which photographs of BSDS500 the original took and where it cut them; here both splits use the 200 training
-    photographs, and photograph and crop come from a counter-based stream, so that the bytes are the same everywhere.
+    This is the original's law, compared with a public copy of its 9,001 test images: each of them is, bit for bit, this
+    rule on the MNIST test image of its number and a crop of one of the 200 training photographs of BSDS500 at their own
+    scale; photographs and places are spread evenly, edges included. Only the draw differs: here photograph and crop
+    come from a counter-based stream. Unknown are the crops of the original's training images, of which no public copy
+    was found; that they follow the same rule is taken from the test images.
 
     Source: MNIST; the 200 training photographs of BSDS500, BSR/BSDS500/data/images/train/*.jpg
     Licence: research use; MNIST is CC BY-SA 3.0, BSDS500 for non-commercial research and education

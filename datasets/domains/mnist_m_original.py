@@ -16,7 +16,7 @@ from datasets.files.safe_pickle import load_arrays
 from datasets.resize import cut_centre
 
 SIZE, COUNTS = 32, (59_001, 9_001)
-AGREEMENT = 0.9  # of its labels with MNIST's; .993 was measured on 9,001 test images
+AGREEMENT = 0.9  # of its labels with MNIST's; all of the 9,001 test labels of a public copy agree
 FOLDER = Original(
     path="mnist_m",
     also=("MNIST-M", "mnist-m"),
@@ -79,9 +79,9 @@ def read_split(folder: Path, split: str) -> Split:
 
 
 def read_list(table: Path, folder: Path) -> Split:
-    """Read images by a list of lines «00000000.png 5»."""
+    """Read images by a list of lines «00000000.png 5», in the order of their names, which is MNIST's."""
     with reading(table):
-        rows = [(name, int(label)) for name, label in (line.split() for line in table.read_text().splitlines())]
+        rows = sorted((name, int(label)) for name, label in map(str.split, table.read_text().splitlines()))
     images = [read_image(folder / name) for name, _ in rows]
     return stack(images, table), np.array([label for _, label in rows], np.int64)
 
