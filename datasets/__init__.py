@@ -7,31 +7,33 @@ batches = Batches(pair.source, 64, seed=0, mean=pair.source.mean())
 batch = next(batches)                        # batch.inputs (64, 3, 28, 28), batch.labels (64,)
 """
 
-from datasets.augment import Augment
-from datasets.batches import Batch, Batches, LabelledBatch, one_pass
+from datasets.agreement import pair_fingerprint
+from datasets.batches.augment import Augment
+from datasets.batches.batches import Batch, Batches, LabelledBatch, one_pass
+from datasets.batches.splits import Labelled, Unlabelled
+from datasets.batches.stacked import StackedBatches
+from datasets.domains import register
+from datasets.domains.base import Domain, PairEntry
 from datasets.errors import DatasetError
-from datasets.joined import JoinedBatch, JoinedBatches
 from datasets.own import add_domain
 from datasets.pairs import DomainPair, Evaluation, load_pair
-from datasets.prefetched import Prefetched
-from datasets.splits import Labelled, Unlabelled
-from datasets.stacked import StackedBatches
 
 __all__ = [
     "Augment",
     "Batch",
     "Batches",
     "DatasetError",
+    "Domain",
     "DomainPair",
     "Evaluation",
-    "JoinedBatch",
-    "JoinedBatches",
     "Labelled",
     "LabelledBatch",
-    "Prefetched",
+    "PairEntry",
     "StackedBatches",
     "Unlabelled",
     "add_domain",
     "load_pair",
     "one_pass",
+    "pair_fingerprint",
+    "register",
 ]

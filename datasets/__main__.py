@@ -9,13 +9,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from datasets.catalogue import DOMAINS, PAIRS, TABLES, find_domain, find_pair
+from datasets.domains import DOMAINS, NEEDS, PAIRS, find_domain, find_pair
+from datasets.domains.preparing import open_if_current, prepare_domain
 from datasets.errors import DatasetError
-from datasets.folders import data_root, prepared_root
-from datasets.originals import fetch
+from datasets.files.folders import data_root, prepared_root
+from datasets.files.originals import fetch
+from datasets.files.preparation import prepared_path
 from datasets.own import add_domain
 from datasets.pairs import load_pair
-from datasets.preparation import open_if_current, prepare_domain, prepared_path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,7 +53,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
     command = commands.add_parser("prepare", help="download what is missing, check it, prepare it")
     command.add_argument("names", nargs="*", metavar="NAME", help="domains or pairs")
-    command.add_argument("--table", choices=TABLES, help="everything that a table needs")
+    command.add_argument("--table", choices=NEEDS, help="everything that a table needs")
     command.add_argument("--again", action="store_true", help="prepare even what is prepared")
     command.set_defaults(command=run_prepare)
 
@@ -90,7 +91,7 @@ def run_show(options: argparse.Namespace) -> None:
 
 def run_prepare(options: argparse.Namespace) -> None:
     """Fetch and prepare each domain; go on after one that fails, and fail in the end."""
-    wanted = [*options.names, *(TABLES[options.table] if options.table else ())]
+    wanted = [*options.names, *(NEEDS[options.table] if options.table else ())]
     if not wanted:
         raise DatasetError("name at least one domain or pair, or a table with --table; see: python -m datasets list")
     # All names first, so that a typing error stops before the first download.
@@ -102,7 +103,7 @@ def run_prepare(options: argparse.Namespace) -> None:
             if options.again or open_if_current(find_domain(name)) is None:
                 fetch_originals(name, console)
             prepare_domain(find_domain(name), again=options.again)
-            console.print(f"{name}: {prepared_path(find_domain(name))}", highlight=False, soft_wrap=True)
+            console.print(f"{name}: {prepared_path(name)}", highlight=False, soft_wrap=True)
         except DatasetError as error:
             failures.append(str(error))
     if not failures:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.domain import Domain
+from datasets.domains.base import Domain
 from datasets.errors import DatasetError
+from datasets.resize import resize_images
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,41 +69,3 @@ def agree_on_shape(source: Domain, target: Domain) -> tuple[tuple[int, ...], Con
         )
     shape = tuple(max(sizes) for sizes in zip(source.shape, target.shape, strict=True))
     return shape, Conversion(source.name, source.shape, shape), Conversion(target.name, target.shape, shape)
-
-
-def resize_images(images: NDArray[np.generic], height: int, width: int) -> NDArray[np.uint8]:
-    """Resize bilinearly with integer weights, so that every machine gets the same bytes.
-
-    Args:
-        images: `(N, H, W, C)` uint8.
-        height: of the result, not smaller than H.
-        width: of the result, not smaller than W.
-
-    Returns:
-        `(N, height, width, C)` uint8.
-    """
-    count, _, _, channels = images.shape
-    down, right = bilinear_weights(images.shape[1], height), bilinear_weights(images.shape[2], width)
-    resized = np.empty((count, height, width, channels), np.uint8)
-    for start in range(0, count, 1024):
-        part = images[start : start + 1024].transpose(0, 3, 1, 2).astype(np.float64)
-        # Products of integers below 2^53: float64 holds them exactly, in whatever order they are added.
-        sums = down @ part @ right.T
-        resized[start : start + 1024] = ((sums + 32768) // 65536).astype(np.uint8).transpose(0, 2, 3, 1)
-    return resized
-
-
-def bilinear_weights(before: int, after: int) -> NDArray[np.float64]:
-    """Build the matrix that resizes one axis; whole numbers, each row adds up to 256.
-
-    Returns:
-        `(after, before)`.
-    """
-    # Centre of pixel i of the result, in 1/256 pixel of the original, held inside the original.
-    centres = ((2 * np.arange(after) + 1) * before * 256 // after - 256) // 2
-    centres = np.clip(centres, 0, (before - 1) * 256)
-    low = np.minimum(centres // 256, max(before - 2, 0))
-    weights = np.zeros((after, before))
-    np.add.at(weights, (np.arange(after), low), 256 - (centres - 256 * low))
-    np.add.at(weights, (np.arange(after), np.minimum(low + 1, before - 1)), centres - 256 * low)
-    return weights

@@ -5,9 +5,8 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.folders import prepared_root
-from datasets.locks import claim
-from datasets.prepared import Arrays, Prepared, open_prepared, write_prepared
+from datasets.files.preparation import prepare
+from datasets.files.prepared import Arrays, Prepared
 
 LAYERS, CORRUPTION, RIDGE = 5, 0.5, 1e-5
 
@@ -81,15 +80,13 @@ def represent(name: str, source: Prepared, target: Prepared) -> Prepared:
         depend on the linear-algebra library, so they carry no published digest.
     """
     recipe = f"msda 1 {LAYERS} {CORRUPTION} {RIDGE} {source.digest} {target.digest}"
-    path = prepared_root() / f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}.grl"
-    if path.is_file():
-        return open_prepared(path)
-    with claim(path, "GRL_PREPARED"):
-        if not path.is_file():
-            parts = {
-                f"{side}_{split}": prepared.arrays[f"{split}_inputs"]
-                for side, prepared in (("source", source), ("target", target))
-                for split in ("train", "test")
-            }
-            write_prepared(path, {"recipe": recipe}, stack_layers(parts, ("source_train", "target_train")))
-    return open_prepared(path)
+
+    def make() -> Arrays:
+        parts = {
+            f"{side}_{split}": prepared.arrays[f"{split}_inputs"]
+            for side, prepared in (("source", source), ("target", target))
+            for split in ("train", "test")
+        }
+        return stack_layers(parts, ("source_train", "target_train"))
+
+    return prepare(f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}", {"recipe": recipe}, make)

@@ -1,22 +1,19 @@
 """Your own data as a domain: a folder of images, an `.npz` file, or a pair of `.svmlight` files."""
 
 import os
-import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from datasets.amazon import read_svmlight, whole_numbers
-from datasets.domain import Domain, check_arrays
+from datasets.domains import DOMAINS
+from datasets.domains.added import describe, domain_from
+from datasets.domains.base import Domain, check_name
+from datasets.domains.preparing import check_arrays
 from datasets.errors import DatasetError, reading
-from datasets.folders import prepared_root
-from datasets.image_folder import list_classes, read_classes
-from datasets.locks import claim
-from datasets.prepared import Arrays, open_prepared, write_prepared
-
-KIND = "added"
+from datasets.files.image_folder import list_classes, read_classes
+from datasets.files.preparation import prepare
+from datasets.files.prepared import Arrays
+from datasets.files.svmlight import read_svmlight, whole_numbers
 
 
 def add_domain(
@@ -42,12 +39,9 @@ def add_domain(
     Raises:
         DatasetError: a name that is taken or malformed, or data that cannot be used.
     """
-    from datasets.catalogue import DOMAINS
-
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", name) or "_to_" in name:
-        raise DatasetError(f"name must be of a-z, 0-9 and _ without '_to_', got {name!r}")
+    check_name(name)
     if name in DOMAINS:
-        raise DatasetError(f"name {name!r} belongs to a built-in domain; choose another")
+        raise DatasetError(f"name {name!r} belongs to a domain of {DOMAINS[name].origin or 'this repository'}")
     if size < 1:
         raise DatasetError(f"size must be at least 1, got {size}")
     place = Path(path).expanduser().resolve()
@@ -55,21 +49,10 @@ def add_domain(
         raise DatasetError(f"{place} does not exist")
     tests = Path(test_path).expanduser().resolve() if test_path is not None else None
     class_names, arrays = read_own(place, tests, size)
-    counts = (len(arrays["train_inputs"]), len(arrays.get("test_inputs", ())))
-    facts = {
-        "name": name,
-        "kind": KIND,
-        "version": 1,
-        "class_names": class_names,
-        "shape": arrays["train_inputs"].shape[1:],
-        "counts": counts,
-        "origin": str(place),
-    }
+    facts = describe(name, class_names, arrays, place)
     domain = domain_from(facts)
     check_arrays(domain, arrays)
-    file = prepared_root() / f"{name}.grl"
-    with claim(file, "GRL_PREPARED"):
-        write_prepared(file, facts, arrays)
+    prepare(name, facts, lambda: arrays, again=True)
     return domain
 
 
@@ -135,34 +118,3 @@ def read_npz(path: Path) -> tuple[tuple[str, ...], Arrays]:
         raise DatasetError(f"{path}: there is no training sample")
     class_names = found.get("class_names", np.arange(int(labels.max()) + 1))
     return tuple(str(name) for name in class_names), arrays
-
-
-def domain_from(facts: Mapping[str, Any]) -> Domain:
-    """Describe an added domain by the facts in its file."""
-
-    def build(root: Path) -> Arrays:
-        raise DatasetError(f"{facts['name']} was added from {facts['origin']}; add it again")
-
-    build.__doc__ = f"Your own data.\n\nSource: {facts['origin']}\nLicence: yours\nCitation: none"
-    return Domain(
-        name=facts["name"],
-        title=facts["name"],
-        class_names=tuple(facts["class_names"]),
-        shape=tuple(facts["shape"]),
-        counts=tuple(facts["counts"]),
-        build=build,
-    )
-
-
-def list_added() -> list[str]:
-    """Name the domains that were added."""
-    return sorted(path.stem for path in prepared_root().glob("*.grl") if open_prepared(path).facts.get("kind") == KIND)
-
-
-def find_added(name: str) -> Domain | None:
-    """Look up an added domain."""
-    path = prepared_root() / f"{name}.grl"
-    if not path.is_file():
-        return None
-    facts = open_prepared(path).facts
-    return domain_from(facts) if facts.get("kind") == KIND else None

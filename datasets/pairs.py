@@ -1,22 +1,20 @@
 """A pair of domains as a training run sees it: source labels open, target labels locked away."""
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from datasets.catalogue import PairEntry, find_domain, find_pair
-from datasets.conversions import Conversion, agree_on_shape
-from datasets.domain import SPLITS, Domain
+from datasets.agreement import agree
+from datasets.batches.splits import Labelled, Unlabelled
+from datasets.conversions import Conversion
+from datasets.domains.base import SPLITS, Domain
+from datasets.domains.preparing import prepare_domain
 from datasets.errors import DatasetError
-from datasets.msda import LAYERS, represent
-from datasets.preparation import prepare_domain
-from datasets.prepared import Prepared
-from datasets.splits import Labelled, Unlabelled
+from datasets.files.prepared import Arrays
+from datasets.msda import represent
 
 READERS = ("target_only", "oracle")
 
@@ -76,16 +74,6 @@ class DomainPair:
         return self._open_target()
 
 
-def protocol_of(entry: PairEntry, source: Domain, target: Domain) -> str:
-    """Say in one line what is trained on and where the accuracy is measured."""
-    if entry.protocol:
-        return entry.protocol
-    test = "the target test split" if target.counts[1] else "the same target samples"
-    kind, part = ("inductive", "target training split") if target.counts[1] else ("transductive", "all target samples")
-    given = "source training split" if source.counts[1] else "all source samples"
-    return f"{kind}: {given} with labels, {part} without labels, accuracy on {test}"
-
-
 def load_pair(
     name: str,
     root: str | os.PathLike[str] | None = None,
@@ -101,34 +89,28 @@ def load_pair(
     Raises:
         DatasetError: an unknown name, missing or bad files, or domains that do not fit each other.
     """
-    entry = find_pair(name)
-    source, target = find_domain(entry.source), find_domain(entry.target)
-    shape, source_steps, target_steps = agree_on_shape(source, target)
-    kept = agree_on_classes(name, source, target, class_names)
+    agreement = agree(name, class_names)
+    prepared = [prepare_domain(domain, root) for domain in agreement.domains]
+    source, target = agreement.domains
     sides = [
-        Side(domain, prepare_domain(domain, root), convert, kept)
-        for domain, convert in ((source, source_steps), (target, target_steps))
+        Side(domain, opened.arrays, conversion, agreement.class_names)
+        for domain, opened, conversion in zip(agreement.domains, prepared, agreement.conversions, strict=True)
     ]
-    conversions = tuple(step for side in sides for step in side.steps)
-    if entry.msda:
-        represented = represent(name, sides[0].prepared, sides[1].prepared)
-        shape = (shape[0] * (LAYERS + 1),)
-        conversions += (f"both: mSDA, {LAYERS} layers fitted on the training inputs of both, beside the counts",)
+    if agreement.entry.msda:
+        represented = represent(name, *prepared)
         for side, role in zip(sides, ("source", "target"), strict=True):
-            side.inputs = {split: represented.arrays[f"{role}_{split}"] for split in SPLITS}
-    protocol = "; ".join((protocol_of(entry, source, target), *(side.shortfall for side in sides if side.shortfall)))
-    contents = "\n".join((*(side.prepared.digest for side in sides), protocol, *conversions))
+            side.arrays = side.arrays | {f"{split}_inputs": represented.arrays[f"{role}_{split}"] for split in SPLITS}
     target_train = sides[1].open("train")
     return DomainPair(
         id=name,
         title=f"{source.title} → {target.title}",
         source_name=source.title,
         target_name=target.title,
-        class_names=kept,
-        shape=shape,
-        protocol=protocol,
-        conversions=conversions,
-        fingerprint=hashlib.sha256(contents.encode()).hexdigest(),
+        class_names=agreement.class_names,
+        shape=agreement.shape,
+        protocol=agreement.protocol(prepared),
+        conversions=agreement.steps,
+        fingerprint=agreement.fingerprint(prepared),
         source=sides[0].open("train"),
         target=Unlabelled(name=target_train.name, inputs=target_train.inputs),
         evaluation=Evaluation(source_test=sides[0].open("test"), target_test=sides[1].open("test")),
@@ -136,59 +118,17 @@ def load_pair(
     )
 
 
-def agree_on_classes(name: str, source: Domain, target: Domain, wanted: Sequence[str] | None) -> tuple[str, ...]:
-    """Check that both sides have the classes that the pair is about.
-
-    Returns:
-        The names of these classes.
-
-    Raises:
-        DatasetError: the classes of the two differ, or a wanted one is not in both.
-    """
-    shared = [one for one in source.class_names if one in target.class_names]
-    if wanted is not None:
-        if not wanted or len(set(wanted)) != len(wanted) or not set(wanted) <= set(shared):
-            raise DatasetError(
-                f"pair {name}: class_names must be different classes of both ({', '.join(shared) or 'none'}), "
-                f"got {', '.join(wanted) or 'none'}"
-            )
-        return tuple(wanted)
-    if source.class_names != target.class_names:
-        both = ", ".join(shared) or "none"
-        raise DatasetError(
-            f"pair {name}: classes differ, {source.name} has {', '.join(source.class_names)}; "
-            f"{target.name} has {', '.join(target.class_names)}; class_names can choose among those of both: {both}"
-        )
-    return source.class_names
-
-
 class Side:
     """One domain of a pair on its way to tensors: converted, and cut down to the classes of the pair."""
 
-    def __init__(self, domain: Domain, prepared: Prepared, convert: Conversion, class_names: tuple[str, ...]) -> None:
-        self.domain, self.prepared, self.convert, self.class_names = domain, prepared, convert, class_names
-        self.inputs: dict[str, NDArray[np.generic]] = {}  # replaces what is prepared
-
-    @property
-    def steps(self) -> tuple[str, ...]:
-        """What is done to this domain, one sentence each."""
-        if self.class_names == self.domain.class_names:
-            return self.convert.steps
-        return (*self.convert.steps, f"{self.domain.name}: only the classes {', '.join(self.class_names)}")
-
-    @property
-    def shortfall(self) -> str:
-        """Say how much of a partial domain is there; empty when it is complete."""
-        here = [len(self.prepared.arrays.get(f"{split}_labels", ())) for split in SPLITS]
-        total = sum(self.domain.counts)
-        return "" if sum(here) == total else f"PARTIAL {self.domain.name}: {sum(here):,} of {total:,} samples"
+    def __init__(self, domain: Domain, arrays: Arrays, convert: Conversion, class_names: tuple[str, ...]) -> None:
+        self.domain, self.arrays, self.convert, self.class_names = domain, arrays, convert, class_names
 
     def open(self, split: str) -> Labelled:
         """Hand out one split; where there is no test split, all samples."""
-        if f"{split}_labels" not in self.prepared.arrays:
+        if f"{split}_labels" not in self.arrays:
             split = "train"
-        inputs = self.inputs.get(split, self.prepared.arrays[f"{split}_inputs"])
-        labels = self.prepared.arrays[f"{split}_labels"]
+        inputs, labels = self.arrays[f"{split}_inputs"], self.arrays[f"{split}_labels"]
         if self.class_names != self.domain.class_names:
             numbers = [self.domain.class_names.index(one) for one in self.class_names]
             renumber = np.full(len(self.domain.class_names), -1)

@@ -10,15 +10,14 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from datasets.catalogue import DOMAINS, PAIRS, TABLES
-from datasets.domain import SPLITS, Domain
+from datasets.batches.splits import mean_of, standard_deviation_of
+from datasets.domains import NEEDS, PAIRS, list_domains
+from datasets.domains.base import SPLITS, Domain
+from datasets.domains.preparing import open_if_current
 from datasets.errors import DatasetError
-from datasets.folders import data_root
-from datasets.own import find_added, list_added
+from datasets.files.folders import data_root
+from datasets.files.prepared import Prepared, digest_of
 from datasets.pairs import DomainPair
-from datasets.preparation import open_if_current
-from datasets.prepared import Prepared, digest_of
-from datasets.splits import mean_of, standard_deviation_of
 
 COLUMNS, SIDE = 16, 64  # samples of each class on a sheet; smallest side of a sample in pixels
 
@@ -29,8 +28,7 @@ def print_list(console: Console) -> None:
     for heading in ("name", "classes", "train", "test", "sample", "MB", "licence", "state"):
         right = heading in ("classes", "train", "test", "MB")
         table.add_column(heading, justify="right" if right else "left", no_wrap=heading != "state")
-    added = [domain for name in list_added() if (domain := find_added(name))]
-    for domain in (*DOMAINS.values(), *added):
+    for domain in list_domains():
         width = 1 if len(domain.shape) == 3 else 4
         table.add_row(
             domain.name,
@@ -45,12 +43,16 @@ def print_list(console: Console) -> None:
     console.print(f"\n{len(PAIRS)} published pairs, and <source>_to_<target> of any two domains:")
     console.print("  " + ", ".join(name for name in PAIRS if not name.startswith(("amazon", "office"))), soft_wrap=True)
     console.print("  and all of Amazon (raw and …_msda), Office-31 and Office-Caltech-10 among themselves")
-    console.print(f"tables for prepare --table: {', '.join(TABLES)}")
+    console.print(f"tables for prepare --table: {', '.join(NEEDS)}")
 
 
 def state_of(domain: Domain) -> str:
     """Say whether a domain is prepared, and if not, what it waits for."""
-    if prepared := open_if_current(domain):
+    try:
+        prepared = open_if_current(domain)
+    except DatasetError:
+        return "damaged"
+    if prepared:
         here = sum(len(prepared.arrays.get(f"{split}_labels", ())) for split in SPLITS)
         return "prepared" if here == sum(domain.counts) else f"prepared, PARTIAL: {here:,} samples"
     if (missing := domain.missing(data_root())) is None:

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from datasets.__main__ import main
-from datasets.catalogue import DOMAINS, TABLES
-from datasets.domain import Domain
-from datasets.originals import Original
-from tests.local_server import LocalServer
+from datasets.domains import DOMAINS, NEEDS
+from datasets.domains.base import Domain
+from datasets.files.originals import Original
+from tests.support.local_server import LocalServer
 
 IMAGES = np.arange(40 * 9, dtype=np.uint32).astype(np.uint8)
 
@@ -76,6 +76,21 @@ def test_list_names_every_domain(capsys):
     assert re.search(r"^moons .* embedded", out, re.M)
     assert re.search(r"^mnist .* to download", out, re.M)
     assert re.search(r"^office31_dslr .* to fetch by hand", out, re.M)
+
+
+def test_list_goes_on_after_damaged_files(capsys, tmp_path):
+    np.savez(tmp_path / "x.npz", inputs=np.zeros((4, 5, 5), np.uint8), labels=[0, 1, 0, 1])
+    for name in ("gone", "mine"):
+        run(capsys, "add", name, str(tmp_path / "x.npz"))
+    for name in ("moons", "gone"):
+        (tmp_path / "prepared" / f"{name}.grl").write_bytes(b"GRLDATA1" + bytes(100))
+    status, out, err = run(capsys, "list")
+    assert (status, err) == (0, "")
+    assert re.search(r"^moons .* damaged *$", out, re.M)
+    assert re.search(r"^mine .* prepared *$", out, re.M)
+    assert "gone" not in out
+    assert run(capsys, "prepare", "moons", "--again")[0] == 0
+    assert re.search(r"gone\.grl has a damaged header", run(capsys, "show", "gone")[2])
 
 
 def test_show_writes_a_contact_sheet(capsys, tmp_path):
@@ -157,7 +172,7 @@ def test_a_typing_error_stops_before_anything_is_done(capsys, tmp_path):
 
 
 def test_prepare_table(capsys, monkeypatch, tmp_path):
-    monkeypatch.setitem(TABLES, "demo", ("moons",))
+    monkeypatch.setitem(NEEDS, "demo", ("moons",))
     assert run(capsys, "prepare", "--table", "demo")[0] == 0
     names = {path.name for path in (tmp_path / "prepared").iterdir() if path.suffix == ".grl"}
     assert names == {"moons.grl", "moons_rotated.grl"}

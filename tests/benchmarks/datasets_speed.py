@@ -19,8 +19,8 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from datasets import Augment, Batches, JoinedBatches, Labelled, Prefetched, Unlabelled
-from datasets.prepared import open_prepared, write_prepared
+from datasets import Augment, Batches, Labelled
+from datasets.files.prepared import open_prepared, write_prepared
 
 ROUNDS, BATCH = 5, 64
 SETTLE_S = 1.0  # workers go on making batches ahead; they must not do so in the next candidate's time
@@ -94,14 +94,11 @@ def compare(title, candidates, count):
 def small_images():
     inputs = torch.randint(0, 256, (60_000, 28, 28, 3), dtype=torch.uint8)
     split = Labelled(name="small", inputs=inputs, labels=torch.randint(0, 10, (60_000,)))
-    other = Unlabelled(name="other", inputs=inputs)
     augment = Augment(shift=2, flip=True, colour=0.3)
-    joined = JoinedBatches(Batches(split, 64, seed=0, mean=MEAN), Batches(other, 64, seed=0, mean=MEAN))
     compare(
         "MNIST-sized, 60,000 images of 28 × 28 × 3",
         {
             "Batches": Batches(split, BATCH, seed=0, mean=MEAN),
-            "JoinedBatches (64 + 64)": joined,
             "Batches, shift + flip + colour": Batches(split, BATCH, seed=0, mean=MEAN, augment=augment),
             "DataLoader, 0 workers": loader(Samples(split), 0),
             "DataLoader, 2 workers": loader(Samples(split), 2),
@@ -122,10 +119,8 @@ def large_images(folder):
         labels=torch.from_numpy(opened["train_labels"]),
     )
     augment = Augment(crop=224, flip=True)
-    prefetched = Prefetched(Batches(split, BATCH, seed=0, mean=MEAN, augment=augment))
     candidates = {
         "Batches, crop + flip": Batches(split, BATCH, seed=0, mean=MEAN, augment=augment),
-        "Prefetched": prefetched,
         "DataLoader, same mapped file, 0 workers": loader(Samples(split, 224), 0),
         "DataLoader, same mapped file, 2 workers": loader(Samples(split, 224), 2),
     }
@@ -134,13 +129,12 @@ def large_images(folder):
         candidates["DataLoader, JPEG files, 0 workers"] = loader(Pictures(files, 224), 0)
         candidates["DataLoader, JPEG files, 2 workers"] = loader(Pictures(files, 224), 2)
     compare("Office-sized, 1,000 images of 256 × 256 × 3, random crops of 224", candidates, 6)
-    prefetched.close()
 
 
 PREPARE = """
 import sys, time
-from datasets.catalogue import DOMAINS
-from datasets.preparation import prepare_domain
+from datasets.domains import DOMAINS
+from datasets.domains.preparing import prepare_domain
 def peak():
     lines = open("/proc/self/status").read().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))

@@ -1,0 +1,142 @@
+"""What two domains agree on before a sample is read: classes, shape, protocol, and the fingerprint of the pair."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from datasets.conversions import Conversion, agree_on_shape
+from datasets.domains import find_domain, find_pair
+from datasets.domains.base import SPLITS, Domain, PairEntry
+from datasets.domains.preparing import open_if_current
+from datasets.errors import DatasetError
+from datasets.files.prepared import Prepared
+from datasets.msda import LAYERS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """A pair by its name, without its data.
+
+    Attributes:
+        entry: what the catalogue says of it.
+        domains: source and target.
+        class_names: the classes that the pair is about.
+        shape: of one sample, the same for both.
+        conversions: how each domain comes to that shape.
+    """
+
+    entry: PairEntry
+    domains: tuple[Domain, Domain]
+    class_names: tuple[str, ...]
+    shape: tuple[int, ...]
+    conversions: tuple[Conversion, Conversion]
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """What is done to make the two agree, one sentence each."""
+        steps = []
+        for domain, conversion in zip(self.domains, self.conversions, strict=True):
+            steps += conversion.steps
+            if self.class_names != domain.class_names:
+                steps.append(f"{domain.name}: only the classes {', '.join(self.class_names)}")
+        if self.entry.msda:
+            steps.append(f"both: mSDA, {LAYERS} layers fitted on the training inputs of both, beside the counts")
+        return tuple(steps)
+
+    def protocol(self, prepared: Sequence[Prepared]) -> str:
+        """Say in one line what is trained on and where the accuracy is measured, and what is missing of it."""
+        source, target = self.domains
+        short = (shortfall(*side) for side in zip(self.domains, prepared, strict=True))
+        return "; ".join((self.entry.protocol or protocol_of(source, target), *filter(None, short)))
+
+    def fingerprint(self, prepared: Sequence[Prepared]) -> str:
+        """Hash what decides the samples of this pair: the contents of both domains, the protocol, the conversions.
+
+        Args:
+            prepared: both domains, opened; their headers are enough.
+
+        Returns:
+            SHA-256 as 64 hexadecimal digits.
+        """
+        contents = "\n".join((*(side.digest for side in prepared), self.protocol(prepared), *self.steps))
+        return hashlib.sha256(contents.encode()).hexdigest()
+
+
+def agree(name: str, class_names: Sequence[str] | None = None) -> Agreement:
+    """Look up a pair and check that its domains fit each other.
+
+    Args:
+        name: as for `load_pair`.
+        class_names: as for `load_pair`.
+
+    Raises:
+        DatasetError: an unknown name, or domains that do not fit each other.
+    """
+    entry = find_pair(name)
+    source, target = find_domain(entry.source), find_domain(entry.target)
+    shape, *conversions = agree_on_shape(source, target)
+    return Agreement(
+        entry=entry,
+        domains=(source, target),
+        class_names=agree_on_classes(name, source, target, class_names),
+        shape=(shape[0] * (LAYERS + 1),) if entry.msda else shape,
+        conversions=(conversions[0], conversions[1]),
+    )
+
+
+def pair_fingerprint(name: str) -> str | None:
+    """Tell the fingerprint of a pair from the headers of its prepared files: in a millisecond, no sample is read.
+
+    Args:
+        name: as for `load_pair`.
+
+    Returns:
+        What `load_pair(name).fingerprint` would say; None while a domain is not prepared on this machine.
+
+    Raises:
+        DatasetError: an unknown name, domains that do not fit each other, or a damaged file.
+    """
+    agreement = agree(name)
+    prepared = [opened for domain in agreement.domains if (opened := open_if_current(domain))]
+    return agreement.fingerprint(prepared) if len(prepared) == 2 else None
+
+
+def agree_on_classes(name: str, source: Domain, target: Domain, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """Check that both sides have the classes that the pair is about.
+
+    Returns:
+        The names of these classes.
+
+    Raises:
+        DatasetError: the classes of the two differ, or a wanted one is not in both.
+    """
+    shared = [one for one in source.class_names if one in target.class_names]
+    if wanted is not None:
+        if not wanted or len(set(wanted)) != len(wanted) or not set(wanted) <= set(shared):
+            raise DatasetError(
+                f"pair {name}: class_names must be different classes of both ({', '.join(shared) or 'none'}), "
+                f"got {', '.join(wanted) or 'none'}"
+            )
+        return tuple(wanted)
+    if source.class_names != target.class_names:
+        both = ", ".join(shared) or "none"
+        raise DatasetError(
+            f"pair {name}: classes differ, {source.name} has {', '.join(source.class_names)}; "
+            f"{target.name} has {', '.join(target.class_names)}; class_names can choose among those of both: {both}"
+        )
+    return source.class_names
+
+
+def protocol_of(source: Domain, target: Domain) -> str:
+    """Say what the splits of two domains make of a pair."""
+    test = "the target test split" if target.counts[1] else "the same target samples"
+    kind, part = ("inductive", "target training split") if target.counts[1] else ("transductive", "all target samples")
+    given = "source training split" if source.counts[1] else "all source samples"
+    return f"{kind}: {given} with labels, {part} without labels, accuracy on {test}"
+
+
+def shortfall(domain: Domain, prepared: Prepared) -> str:
+    """Say how much of a partial domain is there; empty when it is complete."""
+    here = sum(len(prepared.arrays.get(f"{split}_labels", ())) for split in SPLITS)
+    total = sum(domain.counts)
+    return "" if here == total else f"PARTIAL {domain.name}: {here:,} of {total:,} samples"

@@ -1,0 +1,1 @@
+"""Splits become endless batches whose order follows from a seed alone."""

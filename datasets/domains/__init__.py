@@ -1,0 +1,89 @@
+"""The catalogue: every domain and every published pair by name. Each file beside this one is an entry, or helps one."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import replace
+
+from datasets.domains import amazon, digits, mnist, mnist_m, moons, office, signs, svhn, syn_digits, syn_numbers, usps
+from datasets.domains.added import find_added, list_added
+from datasets.domains.base import Domain, PairEntry
+from datasets.errors import DatasetError
+
+FILES = (moons, digits, syn_digits, syn_numbers, mnist, mnist_m, usps, svhn, signs, amazon, office)
+DOMAINS = {domain.name: domain for file in FILES for domain in file.DOMAINS}
+PAIRS = {pair.id: pair for file in FILES for pair in file.PAIRS}
+OURS = frozenset((*DOMAINS, *PAIRS))
+
+# What each table of the literature (or the demo) needs.
+NEEDS = {
+    "demo": ("moons", "syn_digits_to_syn_digits_m"),
+    "digits": ("mnist_to_mnist_m", "syn_numbers_to_svhn", "svhn_to_mnist", "syn_signs_to_gtsrb"),
+    "amazon": tuple(name for name, pair in PAIRS.items() if name.startswith("amazon") and not pair.msda),
+    "office31": (
+        "office31_amazon_to_office31_webcam",
+        "office31_dslr_to_office31_webcam",
+        "office31_webcam_to_office31_dslr",
+    ),
+    "office_caltech10": tuple(name for name in PAIRS if name.startswith("office_caltech10")),
+}
+
+
+def register(entry: Domain | PairEntry) -> None:
+    """Make a domain or a pair of a module outside this repository known by its name, in this process.
+
+    Called where that module is imported. Every process that imports it knows the name, and importing it once more
+    replaces the entry by the same. `<source>_to_<target>` of registered domains is a pair without being registered.
+
+    Args:
+        entry: what to make known. Raise the `version` of a domain whenever its `build` would give other samples.
+
+    Raises:
+        DatasetError: the name belongs to this repository or to a domain that was added.
+    """
+    name = entry.id if isinstance(entry, PairEntry) else entry.name
+    if name in OURS:
+        raise DatasetError(f"name {name!r} belongs to this repository; choose another")
+    if isinstance(entry, PairEntry):
+        PAIRS[name] = entry
+        return
+    if added := find_added(name):
+        raise DatasetError(f"name {name!r} belongs to a domain that was added from {added.origin}; choose another")
+    build = getattr(entry.build, "func", entry.build)  # func: of a partial
+    DOMAINS[name] = replace(entry, origin=f"{build.__module__}:{build.__qualname__}")
+
+
+def list_domains() -> list[Domain]:
+    """List all domains: built-in, registered, added."""
+    return [*DOMAINS.values(), *list_added()]
+
+
+def find_domain(name: str) -> Domain:
+    """Look up a domain by its name: built-in, registered or added.
+
+    Raises:
+        DatasetError: no such domain; names the nearest.
+    """
+    if domain := DOMAINS.get(name) or find_added(name):
+        return domain
+    known = (domain.name for domain in list_domains())
+    raise DatasetError(f"domain {name!r} is unknown{nearest(name, known)}; see: python -m datasets list")
+
+
+def find_pair(name: str) -> PairEntry:
+    """Look up a pair by its id: a published or registered one, or `<source>_to_<target>` of any two domains.
+
+    Raises:
+        DatasetError: no such pair; names the nearest.
+    """
+    if name in PAIRS:
+        return PAIRS[name]
+    source, to, target = name.partition("_to_")
+    if not to or not any(side in DOMAINS or find_added(side) for side in (source, target)):
+        raise DatasetError(f"pair {name!r} is unknown{nearest(name, PAIRS)}; see: python -m datasets list")
+    return PairEntry(source=find_domain(source).name, target=find_domain(target).name)
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Suggest the name that looks most alike, as the middle of a sentence, or nothing."""
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f", did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,151 @@
+"""Photographs of things in offices: Office-31 and Office-Caltech-10, as images and as published features."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from datasets.domains.base import Domain, pairs_among
+from datasets.errors import reading
+from datasets.files.image_folder import read_classes
+from datasets.files.originals import Original
+from datasets.files.prepared import Arrays
+
+SIZE = 256  # a random or central crop of 224 is what networks see
+OFFICE31_CLASSES = (
+    *("back_pack", "bike", "bike_helmet", "bookcase", "bottle", "calculator", "desk_chair", "desk_lamp"),
+    *("desktop_computer", "file_cabinet", "headphones", "keyboard", "laptop_computer", "letter_tray", "mobile_phone"),
+    *("monitor", "mouse", "mug", "paper_notebook", "pen", "phone", "printer", "projector", "punchers", "ring_binder"),
+    *("ruler", "scissors", "speaker", "stapler", "tape_dispenser", "trash_can"),
+)
+OFFICE31_COUNTS = {"amazon": 2_817, "dslr": 498, "webcam": 795}
+CALTECH10_CLASSES = (
+    *("backpack", "bike", "calculator", "headphones", "keyboard", "laptop", "monitor", "mouse", "mug", "projector"),
+)
+CALTECH10_COUNTS = {"amazon": 958, "caltech10": 1_123, "dslr": 157, "webcam": 295}
+CALTECH10_FEATURES = {"surf": ("surf", 800), "googlenet": ("GoogleNet1024", 1_024)}
+DIGESTS = {
+    "office_caltech10_amazon_surf": "201e3e9810872023aff8eeed1289d44ad7739eb1dc3a4ed6f8d2477e89b8a9e5",
+    "office_caltech10_caltech10_surf": "4ad528b9fd51ea39e2476446c00abad19ca99ca15e57b8296a697a0a1e560bd8",
+    "office_caltech10_dslr_surf": "b34fd05b9197358f41c91b08faa6185571fafa8a251976597030d8f63dd89acd",
+    "office_caltech10_webcam_surf": "0782c1a0966a9faf01d7c2419c9914e5f1c30ceaceb78381c9c88b17b9385bbf",
+    "office_caltech10_amazon_googlenet": "f97e337853bd6f38e0219684d5f33d575dc07cf8be716b22cceded5a4806c856",
+    "office_caltech10_dslr_googlenet": "a21102f94139bf250af9e45ddb8a71929b2c0164f87b54671790217b11907cbc",
+    "office_caltech10_webcam_googlenet": "671dd92dcba9e3ed1bb399ce88b502e004a5e4ae9206c175957678543713f2fb",
+}
+
+
+def office31_original(part: str) -> Original:
+    """Say where one part of Office-31 belongs."""
+    return Original(
+        path=f"office31/{part}/images",
+        also=(f"office31/{part}", f"office31/domain_adaptation_images/{part}/images"),
+        manual="download domain_adaptation_images.tar.gz from the page of the Adapting Visual Category Models project "
+        "(its host asks a person to confirm) and unpack it",
+    )
+
+
+def build_office31(root: Path, part: str) -> Arrays:
+    """Things in offices, 31 classes, resized to 256 × 256: shop pictures (amazon), SLR (dslr) or web camera (webcam).
+
+    There is no test split: the usual protocol trains on all labelled source and all unlabelled target images and
+    measures on the same target images.
+
+    Source: the authors' archive, unpacked to office31/<part>/images/<class>/*.jpg; it must be downloaded by hand
+    Licence: research use
+    Citation: Saenko, Kulis, Fritz and Darrell, "Adapting Visual Category Models to New Domains", ECCV (2010)
+    """
+    original = office31_original(part)
+    return read_classes(original.find(root) or root / original.path, OFFICE31_CLASSES, SIZE)
+
+
+def caltech10_original(part: str) -> Original:
+    """Say where the images of one part of Office-Caltech-10 belong."""
+    return Original(
+        path=f"office_caltech10/images/{part}",
+        manual="download the Office-Caltech-10 images (folders amazon, caltech10, dslr, webcam) and unpack them",
+    )
+
+
+def build_caltech10(root: Path, part: str) -> Arrays:
+    """Things in offices, the 10 classes that Office-31 shares with Caltech-256, resized to 256 × 256.
+
+    There is no test split; see Office-31.
+
+    Source: the images of Gong et al., office_caltech10/images/<part>/<class>/*.jpg; it must be downloaded by hand
+    Licence: research use
+    Citation: Gong, Shi, Sha and Grauman, "Geodesic Flow Kernel for Unsupervised Domain Adaptation", CVPR (2012)
+    """
+    return read_classes(root / caltech10_original(part).path, CALTECH10_CLASSES, SIZE)
+
+
+def caltech10_matrix(part: str, features: str) -> Original:
+    """Say where a published feature matrix of one part of Office-Caltech-10 belongs."""
+    folder = CALTECH10_FEATURES[features][0]
+    return Original(
+        path=f"office_caltech10/features/{folder}/{part}.mat",
+        manual=f"download the {folder} features of Office-Caltech-10",
+    )
+
+
+def build_caltech10_features(root: Path, part: str, features: str) -> Arrays:
+    """Office-Caltech-10 as published features: SURF histograms (800 counts) or GoogLeNet activations (1,024), raw.
+
+    There is no test split; see Office-31.
+
+    Source: office_caltech10/features/{surf,GoogleNet1024}/<part>.mat with fts (N, D) and labels 1 … 10
+    Licence: research use
+    Citation: Gong, Shi, Sha and Grauman, "Geodesic Flow Kernel for Unsupervised Domain Adaptation", CVPR (2012)
+    """
+    from scipy.io import loadmat
+
+    path = root / caltech10_matrix(part, features).path
+    with reading(path):
+        matrix = loadmat(path)
+        return {
+            "train_inputs": np.ascontiguousarray(matrix["fts"], np.float32),
+            "train_labels": matrix["labels"].ravel().astype(np.int64) - 1,
+        }
+
+
+OFFICE31 = tuple(
+    Domain(
+        name=f"office31_{part}",
+        title=f"Office-31 {part}",
+        class_names=OFFICE31_CLASSES,
+        shape=(SIZE, SIZE, 3),
+        counts=(count, 0),
+        build=partial(build_office31, part=part),
+        originals=(office31_original(part),),
+    )
+    for part, count in OFFICE31_COUNTS.items()
+)
+CALTECH10 = tuple(
+    Domain(
+        name=f"office_caltech10_{part}",
+        title=f"Office-Caltech-10 {part}",
+        class_names=CALTECH10_CLASSES,
+        shape=(SIZE, SIZE, 3),
+        counts=(count, 0),
+        build=partial(build_caltech10, part=part),
+        originals=(caltech10_original(part),),
+    )
+    for part, count in CALTECH10_COUNTS.items()
+)
+FEATURES = tuple(
+    Domain(
+        name=f"office_caltech10_{part}_{features}",
+        title=f"Office-Caltech-10 {part} ({features})",
+        class_names=CALTECH10_CLASSES,
+        shape=(length,),
+        counts=(count, 0),
+        build=partial(build_caltech10_features, part=part, features=features),
+        originals=(caltech10_matrix(part, features),),
+        digest=DIGESTS[f"office_caltech10_{part}_{features}"],
+    )
+    for features, (_, length) in CALTECH10_FEATURES.items()
+    for part, count in CALTECH10_COUNTS.items()
+    if (part, features) != ("caltech10", "googlenet")  # never published
+)
+DOMAINS = OFFICE31 + CALTECH10 + FEATURES
+PAIRS = tuple(pair for part in (OFFICE31, CALTECH10) for pair in pairs_among(domain.name for domain in part))

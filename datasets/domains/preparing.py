@@ -1,0 +1,107 @@
+"""From the original files of a domain to its prepared file, checked before it counts."""
+
+import os
+import warnings
+
+import numpy as np
+
+from datasets.domains.base import SPLITS, Domain
+from datasets.errors import DatasetError
+from datasets.files.folders import data_root
+from datasets.files.preparation import open_current, prepare
+from datasets.files.prepared import Arrays, Prepared, digest_of
+
+
+def open_if_current(domain: Domain) -> Prepared | None:
+    """Open the prepared file of a domain if there is one and this version of the domain made it. Reads no sample."""
+    return open_current(domain.name, domain.facts)
+
+
+def prepare_domain(domain: Domain, root: str | os.PathLike[str] | None = None, again: bool = False) -> Prepared:
+    """Open the prepared file of a domain; make it first if it is missing or old. Never downloads.
+
+    Args:
+        domain: what to prepare.
+        root: where the original files lie; see `data_root`.
+        again: make it even if it is there.
+
+    Returns:
+        The opened file.
+
+    Raises:
+        DatasetError: an original file is missing or bad, or the disk refuses. No half-made file is left behind.
+    """
+    if not again and (prepared := open_if_current(domain)):
+        return prepared
+    folder = data_root(root)
+    if missing := domain.missing(folder):
+        raise DatasetError(
+            f"{domain.name} needs {missing.path}, which is not in {folder}; "
+            f"fetch it with: python -m datasets prepare {domain.name}"
+        )
+
+    def make() -> Arrays:
+        arrays = domain.build(folder)
+        check_arrays(domain, arrays)
+        check_digest(domain, arrays)
+        return arrays
+
+    return prepare(domain.name, domain.facts, make, again)
+
+
+def check_arrays(domain: Domain, arrays: Arrays) -> None:
+    """Refuse arrays that would spoil a run later.
+
+    Raises:
+        DatasetError: a shape or type other than declared, lengths that differ, a label outside the classes, a class
+            without a training sample, or a feature that is not finite.
+    """
+    for split, complete in zip(SPLITS, domain.counts, strict=True):
+        if f"{split}_inputs" not in arrays:
+            continue
+        name, inputs, labels = f"{domain.name} {split}", arrays[f"{split}_inputs"], arrays[f"{split}_labels"]
+        if len(inputs) != complete and not (domain.partial and len(inputs) < complete):
+            raise DatasetError(f"{name}: {len(inputs)} samples, expected {complete}; a file is missing or swapped")
+        dtype = np.uint8 if len(domain.shape) == 3 else np.float32
+        if inputs.dtype != dtype or inputs.shape[1:] != domain.shape:
+            raise DatasetError(
+                f"{name}: inputs must be {np.dtype(dtype)} of shape (N, {', '.join(map(str, domain.shape))}), "
+                f"got {inputs.dtype} of shape {inputs.shape}"
+            )
+        if labels.dtype != np.int64 or labels.shape != inputs.shape[:1]:
+            raise DatasetError(
+                f"{name}: labels must be int64, one for each of {len(inputs)} inputs, "
+                f"got {labels.dtype} of shape {labels.shape}"
+            )
+        outside = (labels < 0) | (labels >= len(domain.class_names))
+        if outside.any():
+            raise DatasetError(
+                f"{name}: labels must lie in 0 … {len(domain.class_names) - 1}, "
+                f"got {labels[outside][0]} at sample {outside.argmax()}"
+            )
+        if inputs.dtype == np.float32 and not np.isfinite(inputs).all():
+            sample = int((~np.isfinite(inputs)).any(1).argmax())
+            raise DatasetError(f"{name}: inputs must be finite, sample {sample} is not")
+    if "train_inputs" not in arrays or not len(arrays["train_inputs"]):
+        raise DatasetError(f"{domain.name}: there is no training sample")
+    histogram = np.bincount(arrays["train_labels"], minlength=len(domain.class_names))
+    if not histogram.all():
+        empty = domain.class_names[int(histogram.argmin())]
+        raise DatasetError(f"{domain.name}: class {empty!r} has no training sample")
+
+
+def check_digest(domain: Domain, arrays: Arrays) -> None:
+    """Compare contents with the published digest, if they are complete and there is one.
+
+    Raises:
+        DatasetError: data of others that differs; says both digests. Our own generation only warns.
+    """
+    complete = tuple(len(arrays.get(f"{split}_inputs", ())) for split in SPLITS) == domain.counts
+    if not domain.digest or not complete or (digest := digest_of(arrays)) == domain.digest:
+        return
+    message = f"{domain.name}: SHA-256 of the contents is {digest}, expected {domain.digest}"
+    if not domain.generated:
+        raise DatasetError(f"{message}; a file is damaged or not the published one")
+    warnings.warn(
+        f"{message}; the versions of Pillow, NumPy or scikit-learn differ from requirements.txt", stacklevel=2
+    )

@@ -1,0 +1,54 @@
+"""USPS: digits from envelopes."""
+
+from pathlib import Path
+
+import numpy as np
+
+from datasets.domains.base import DIGITS, Domain, PairEntry
+from datasets.errors import reading
+from datasets.files.originals import Original
+from datasets.files.prepared import Arrays
+
+ORIGINALS = tuple(
+    Original(
+        path=name,
+        urls=(f"https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/{name}",),
+        checksum=f"md5:{md5}",
+    )
+    for name, md5 in (
+        ("usps.bz2", "ec16c51db3855ca6c91edd34d0e9b197"),
+        ("usps.t.bz2", "8ea070ee2aca1ac39742fdd1ef5ed118"),
+    )
+)
+
+
+def build_usps(root: Path) -> Arrays:
+    """Digits from envelopes, grey, 16 × 16: 7,291 for training and 2,007 for testing, scaled as torchvision does.
+
+    Source: torchvision's USPS (LIBSVM's collection); files usps.bz2 and usps.t.bz2
+    Licence: none stated; used in research since 1994
+    Citation: Hull, "A database for handwritten text recognition research", PAMI 16 (1994)
+    """
+    from torchvision.datasets import USPS
+
+    arrays: Arrays = {}
+    for split, file in (("train", "usps.bz2"), ("test", "usps.t.bz2")):
+        with reading(root / file):
+            part = USPS(root, train=split == "train", download=False)
+        arrays[f"{split}_inputs"] = np.asarray(part.data, np.uint8)[..., None]
+        arrays[f"{split}_labels"] = np.asarray(part.targets, np.int64)
+    return arrays
+
+
+DOMAINS = (
+    Domain(
+        name="usps",
+        title="USPS",
+        class_names=DIGITS,
+        shape=(16, 16, 1),
+        counts=(7_291, 2_007),
+        build=build_usps,
+        originals=ORIGINALS,
+    ),
+)
+PAIRS = (PairEntry(source="usps", target="mnist"),)

@@ -1,0 +1,1 @@
+"""Files: fetched, unpacked, locked, read, and prepared once. Knows no domain."""

@@ -1,0 +1,33 @@
+"""Sparse samples as text: one line each, a label and `feature:value` for whatever is not 0."""
+
+from pathlib import Path
+
+import numpy as np
+
+from datasets.errors import reading
+
+
+def read_svmlight(path: Path, features: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Read a sparse text file with features counted from 0 and whole numbers as labels.
+
+    Returns:
+        `(N, features)` float32 and `(N,)` int64.
+    """
+    from sklearn.datasets import load_svmlight_file
+
+    with reading(path):
+        # The stubs know "auto" alone; True keeps the published numbering when feature 0 is absent.
+        sparse, labels, *_ = load_svmlight_file(str(path), n_features=features, zero_based=True)  # pyright: ignore
+        return sparse.toarray().astype(np.float32), whole_numbers(np.asarray(labels))
+
+
+def whole_numbers(labels: np.ndarray) -> np.ndarray:
+    """Turn labels into int64 where that loses nothing.
+
+    Raises:
+        ValueError: a label is not a whole number.
+    """
+    numbers = labels.astype(np.float64)
+    for label in numbers[~(np.isfinite(numbers) & (np.rint(numbers) == numbers))][:1]:
+        raise ValueError(f"labels must be whole numbers, got {label}")
+    return labels.astype(np.int64)
