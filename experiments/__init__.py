@@ -7,7 +7,7 @@ result = run(Experiment(pair="moons", network=Moons(), steps=1000))
 
 from typing import Any
 
-__all__ = ["Experiment", "run"]
+__all__ = ["Experiment", "run"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

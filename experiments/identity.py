@@ -54,12 +54,10 @@ def describe(value: Any, declared: Any = None, path: str = "value", *, name: Cal
         described = {"class": name(type(value))}
         if (version := getattr(value, "version", None)) is not None:
             described["version"] = version
-        return described | {
-            each.name: describe(
-                getattr(value, each.name), declarations.get(each.name), f"{path}.{each.name}", name=name
-            )
-            for each in dataclasses.fields(value)
-        }
+        for each in dataclasses.fields(value):
+            inner, inner_path = getattr(value, each.name), f"{path}.{each.name}"
+            described[each.name] = describe(inner, declarations.get(each.name), inner_path, name=name)
+        return described
     if isinstance(value, (bool, str)) or value is None:
         return value
     if isinstance(value, (int, float)):
@@ -70,7 +68,8 @@ def describe(value: Any, declared: Any = None, path: str = "value", *, name: Cal
     if isinstance(value, (type, types.FunctionType)):
         return name(value)
     raise BadInput(
-        f"{path} must be a number, text, None, a tuple of these, a frozen dataclass, a class or a function, got {value!r}"
+        f"{path} must be a number, text, None, a tuple of these, a frozen dataclass, a class or a function, "
+        f"got {value!r}"
     )
 
 

@@ -144,6 +144,7 @@ def proxy_a_distance(features: np.ndarray, domain_labels: np.ndarray) -> float:
     from sklearn.preprocessing import StandardScaler
 
     even, odd = slice(0, None, 2), slice(1, None, 2)
+    features = features.astype(np.float32)
     scaler = StandardScaler().fit(features[even])
     train, test = scaler.transform(features[even]), scaler.transform(features[odd])
     errors = []

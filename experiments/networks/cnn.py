@@ -10,7 +10,7 @@ from experiments.networks.base import Network
 
 @dataclass(frozen=True, kw_only=True)
 class CNN(Network):
-    """Convolutions of 3 × 3 with BatchNorm and ReLU, each halving the image, then an average over parts of what is left.
+    """Convolutions of 3 × 3 with BatchNorm and ReLU, each halving the image, then an average over parts of the rest.
 
     The average takes any size, so the network does, too.
     """

@@ -76,7 +76,7 @@ def undelivered() -> list[Path]:
 
 def _is_waiting(folder: Path) -> bool:
     try:
-        status, deliveries = read_status(folder), _read_deliveries(folder)
+        status, deliveries = read_status(folder), read_deliveries(folder)
     except BadInput:
         return True  # delivering it says what is wrong with it
     return status is not None and any(
@@ -86,7 +86,7 @@ def _is_waiting(folder: Path) -> bool:
     )
 
 
-def _read_deliveries(folder: Path) -> dict[str, dict[str, Any]]:
+def read_deliveries(folder: Path) -> dict[str, dict[str, Any]]:
     """What MLflow has received of a run, by `Destination.key`.
 
     Raises:
@@ -248,7 +248,7 @@ class _deliveries:
         with writing_to(self.path.parent.parent):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.lock.acquire()
-        self.before = _read_deliveries(self.path.parent)
+        self.before = read_deliveries(self.path.parent)
         self.content = json.loads(json.dumps(self.before))
         return self.content
 

@@ -30,9 +30,9 @@ class Program(Protocol):
 
     name: str
     device: torch.device
-    experiments: Sequence[Experiment]
-    methods: Sequence[Method]
-    method_of: Sequence[int]
+    experiments: list[Experiment]
+    methods: list[Method]
+    method_of: list[int]
     curves: list[str]
 
     def step(self, lr: float, scheduled: Sequence[dict[str, float]]) -> Tensor:

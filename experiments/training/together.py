@@ -124,7 +124,8 @@ class Together:
         self.methods: list[Method] = list(dict.fromkeys(each.method for each in experiments))
         self.method_of = [self.methods.index(each.method) for each in experiments]
         self.curves: list[str] = []
-        # A batch of one matrix is multiplied by another routine, which rounds otherwise: a single run is its own company.
+        # A batch of one matrix is multiplied by another routine, which rounds otherwise: a single run keeps itself
+        # company.
         rows = list(range(len(experiments))) if len(experiments) > 1 else [0, 0]
         self._seeds = [experiments[row].seed for row in rows]
         self._method_row = torch.tensor([self.method_of[row] for row in rows])
@@ -269,7 +270,7 @@ def _trace(recipe: Experiment, stack: Stack, drawn: Drawn, at: dict[str, Tensor]
 
 
 def _gradients_of(method: Method, stack: Stack, curves: list[str]) -> Callable[..., Any]:
-    """A function of stacked weights, buffers, batches and scheduled values to gradients, flat as the tables, and values.
+    """A function of stacked weights, buffers, batches and scheduled values to gradients, flat as tables, and values.
 
     The names of the values are written into `curves` when it is called.
     """

@@ -3,7 +3,7 @@
 from functools import cache
 from pathlib import Path
 
-from datasets import load_pair
+from datasets import load_pair, pair_fingerprint
 from experiments.experiment import Experiment
 from experiments.identity import digest_foreign_source
 from experiments.record.files import read_json
@@ -36,4 +36,4 @@ def set_aside(experiment: Experiment) -> Path:
 @cache
 def fingerprint_of(pair: str) -> str:
     """Of the data of a pair, as they are at the first call in this process."""
-    return load_pair(pair).fingerprint
+    return pair_fingerprint(pair) or load_pair(pair).fingerprint

@@ -10,12 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from datasets import DomainPair, load_pair
-from experiments import record
 from experiments.errors import BadInput, unknown
-from experiments.methods import METHODS
+from experiments.experiment import Experiment
+from experiments.identity import rebuild
+from experiments.methods import mean_of_training
 from experiments.networks import Networks, build_networks
-from experiments.recording import read_json
-from experiments.tracking import Unreachable, deliver, open_client
+from experiments.record import names
+from experiments.record.delivery import deliver, read_deliveries
+from experiments.record.files import read_json
+from experiments.record.folder import list_runs, read_status
+from experiments.record.store import Unreachable, open_client
+from experiments.training.alone import sample_shape
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -49,24 +54,24 @@ def load_model(folder: Path) -> tuple[Model, DomainPair]:
     Raises:
         BadInput: there is no such run, it is not finished, or the pair's data are not those that it was trained on.
     """
-    description, status = read_json(folder / record.RUN), read_json(folder / record.STATUS)
+    description, status = read_json(folder / names.RUN, needs=("experiment", "tags")), read_status(folder)
     if description is None or status is None:
-        raise unknown("run", folder.name, [path.parent.name for path in record.runs_root().glob(f"*/{record.RUN}")])
+        raise unknown("run", folder.name, [each.name for each in list_runs()])
     if status["status"] != "FINISHED":
         raise BadInput(f"run {folder.name} is {status['status']}; only a FINISHED run has a model")
-    params = description["params"]
-    pair = load_pair(params["pair"])
-    if pair.fingerprint != description["tags"][record.DATA_FINGERPRINT]:
+    experiment: Experiment = rebuild(description["experiment"])
+    pair = load_pair(experiment.pair)
+    if pair.fingerprint != description["tags"][names.DATA_FINGERPRINT]:
         raise BadInput(f"run {folder.name} was trained on other data than pair {pair.id} has now; prepare those again")
-    networks = build_networks(params["network"], classes=len(pair.class_names), seed=0)
-    networks.load_state_dict(torch.load(folder / record.MODEL, map_location="cpu", weights_only=True))
-    # The mean of what was trained on, as the training took it.
-    splits = {
-        "source": (pair.source,),
-        "source and target": (pair.source, pair.target),
-        "target labels": (pair.target,),
-    }[METHODS[params["method"]].reads]
-    return Model(networks, torch.stack([split.mean() for split in splits]).mean(0)), pair
+    networks = build_networks(
+        experiment.network,
+        experiment.method.heads,
+        shape=sample_shape(pair, experiment.augment),
+        classes=len(pair.class_names),
+        seed=0,
+    )
+    networks.load_state_dict(torch.load(folder / names.MODEL, map_location="cpu", weights_only=True))
+    return Model(networks, mean_of_training(experiment.method.reads, pair)), pair
 
 
 def log_model(folder: Path) -> list[str]:
@@ -82,18 +87,18 @@ def log_model(folder: Path) -> list[str]:
     model, pair = load_model(folder)
     client = open_client()
     deliver(client, folder)
-    names = []
-    for key, delivery in (read_json(folder / record.DELIVERIES) or {}).items():
+    logged: list[str] = []
+    for key, delivery in read_deliveries(folder).items():
         uri, experiment, *_ = json.loads(key)
-        if uri == record.tracking_uri():
+        if uri == names.shown_uri():
             try:
                 _log_one(client, model, pair.target.inputs[:EXAMPLES], delivery["run_id"])
             except Exception as error:
                 raise Unreachable(f"MLflow store {uri} did not take the model of run {folder.name}: {error}") from error
-            names.append(experiment)
-    if not names:
-        raise BadInput(f"run {folder.name} belongs to no experiment of MLflow store {record.tracking_uri()}")
-    return names
+            logged.append(experiment)
+    if not logged:
+        raise BadInput(f"run {folder.name} belongs to no experiment of MLflow store {names.shown_uri()}")
+    return logged
 
 
 def _log_one(client: "MlflowClient", model: Model, example: Tensor, run_id: str) -> None:

@@ -194,7 +194,7 @@ class _Recorder(Watch):
         weights, arrays, last = io.BytesIO(), io.BytesIO(), self.evaluations[member][-1][1]
         torch.save(copy_to_cpu(networks.state_dict()), weights)
         write_atomically(recording.folder / names.MODEL, weights.getbuffer())
-        np.savez(arrays, **_stack_evaluations(self.evaluations[member]))
+        np.savez(arrays, **_stack_evaluations(self.evaluations[member]))  # pyright: ignore[reportArgumentType]
         write_atomically(recording.folder / names.EVALUATIONS, arrays.getbuffer())
         write_atomically(recording.folder / names.CURVES, _curves(recording.points()))
         recording.finish(
