@@ -1,4 +1,4 @@
-"""Command line: `python -m sweeps {list, run, show, replay}`."""
+"""Command line: `python -m sweeps {list, run, show, replay, report}`."""
 
 import sys
 from collections.abc import Sequence
@@ -38,6 +38,13 @@ The best trials so far; takes the options of run, which name the study.
 Train trial K's runs again from its stored settings, apart from the record, and compare them bit by bit.
 
   python -m sweeps replay demo --trial 3""",
+    "report": """usage: python -m sweeps report NAME [--fresh N] [OPTIONS]
+
+Train the winner, the recipe as it is and four peers' schedules on N seeds that the search has not seen (5 unless told),
+and write what the search has shown: differences with intervals, the search's optimism, each validator's regret.
+
+  python -m sweeps report demo
+  python -m sweeps report alpha --pair mnist_to_usps --fresh 10""",
 }
 USAGE = """usage: python -m sweeps COMMAND
 
@@ -45,6 +52,7 @@ USAGE = """usage: python -m sweeps COMMAND
   run NAME [OPTIONS]         run what is missing of a sweep
   show NAME [OPTIONS]        its best trials so far
   replay NAME --trial K      train one trial again and compare the bits
+  report NAME [--fresh N]    confirm the winner on fresh seeds and write what the search has shown
 
 each command answers --help with examples"""
 
@@ -156,6 +164,50 @@ def replay(name: str, trial: str, options: Sequence[str]) -> int:
     return 0 if same else 1
 
 
+def report(name: str, options: Sequence[str]) -> int:
+    from experiments.work.bundles import bundle
+    from experiments.work.driver import work_off
+    from experiments.work.local import Local
+    from sweeps.launch import read_command
+    from sweeps.report import completed, list_contenders, write_report
+    from sweeps.study import folder_of_study, open_study
+
+    fresh, options = _take(options, "--fresh", "5")
+    if not fresh.isdigit() or int(fresh) < 1:
+        raise BadInput(f"fresh must be a whole number >= 1, got {fresh!r}")
+    launch = read_command("report", name, options)
+    for sweep in launch.sweeps:
+        study = open_study(sweep.study_name)
+        if not completed(study):
+            raise BadInput(f"study {sweep.study_name} has no complete trial yet: python -m sweeps run {name}")
+        contenders = list_contenders(sweep, study, int(fresh))
+        outcome = work_off(
+            [run for contender in contenders for run in contender.runs],
+            f"sweep_{sweep.name}_confirmation",
+            open_pool=lambda bundles: Local(min(launch.how.workers, bundles), launch.how.machine, launch.modules),
+            bundle=lambda experiments: bundle(experiments, launch.how.machine),
+            console=console,
+        )
+        if outcome.interrupted or outcome.failed or outcome.in_use:
+            for failure in outcome.failed:
+                console.print(f"failed: {failure}", style="red", markup=False, soft_wrap=True)
+            return outcome.exit_code
+        path = folder_of_study(sweep.study_name) / "report.md"
+        text = write_report(sweep, study, contenders)
+        path.write_text(text)
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        console.print(f"report: {path}", highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def _take(options: Sequence[str], name: str, default: str) -> tuple[str, list[str]]:
+    # An option of the command itself, and what is left.
+    if name not in options[:-1]:
+        return default, list(options)
+    place = list(options).index(name)
+    return options[place + 1], [*options[:place], *options[place + 2 :]]
+
+
 def main(arguments: list[str]) -> int:
     match arguments:
         case [] | ["-h" | "--help", *_]:
@@ -171,11 +223,12 @@ def main(arguments: list[str]) -> int:
         case ["show", name, *options]:
             return show(name, options)
         case ["replay", name, *options] if "--trial" in options[:-1]:
-            place = options.index("--trial")
-            return replay(name, options[place + 1], [*options[:place], *options[place + 2 :]])
+            return replay(name, *_take(options, "--trial", ""))
+        case ["report", name, *options]:
+            return report(name, options)
         case ["replay", *_]:
             raise BadInput("replay needs a sweep and a trial: python -m sweeps replay NAME --trial K")
-        case ["run" | "show" as verb]:
+        case ["run" | "show" | "report" as verb]:
             raise BadInput(f"{verb} needs the name of a sweep: python -m sweeps list")
         case ["list", *rest]:
             raise BadInput(f"list takes no arguments, got {' '.join(rest)}")

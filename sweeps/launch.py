@@ -93,8 +93,8 @@ def find_sweeps(name: str) -> list[Sweep]:
     if not callable(function) or isinstance(function, type) or _needs_arguments(function):
         raise BadInput(f"{name} must be a function without arguments that returns a Sweep, got {function!r}")
     built = function()
-    sweeps = built if isinstance(built, list) else [built]
-    if not sweeps or not all(isinstance(each, Sweep) for each in sweeps):
+    sweeps = [each for each in (built if isinstance(built, list) else [built]) if isinstance(each, Sweep)]
+    if not sweeps or (isinstance(built, list) and len(sweeps) < len(built)):
         raise BadInput(f"{name} must return a Sweep or a list of them, got {built!r}")
     return sweeps
 

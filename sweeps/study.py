@@ -284,4 +284,5 @@ def _short(value: str) -> str:
 def suggested(sweep: Sweep, trial: FrozenTrial) -> Experiment:
     """The experiment of a trial, suggested again from its parameters in the journal."""
     fixed: Any = optuna.trial.FixedTrial(trial.params, trial.number)
-    return sweep.suggest(sweep.recipe, GridTrial(fixed) if sweep.search.sampler == "grid" else fixed)
+    asked: Any = GridTrial(fixed) if sweep.search.sampler == "grid" else fixed
+    return sweep.suggest(sweep.recipe, asked)
