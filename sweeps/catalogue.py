@@ -9,7 +9,7 @@ from experiments.recipes.moons import moons
 from sweeps.spaces import suggest_alpha, suggest_recipe, suggest_stable
 from sweeps.sweep import Search, Sweep
 
-READY = ("moons", "syn_digits_to_syn_digits_m", "mnist_to_mnist_m", "mnist_to_usps", "usps_to_mnist")
+DIGITS = ("syn_digits_to_syn_digits_m", "mnist_to_mnist_m", "mnist_to_usps", "usps_to_mnist")
 
 
 def demo() -> Sweep:
@@ -28,9 +28,8 @@ def recipe() -> Sweep:
 
 
 def alpha_atlas() -> list[Sweep]:
-    """Every family of alpha schedules on every digits pair whose data are prepared here, and on moons."""
-    pairs = [pair for pair in READY if pair_fingerprint(pair)]
-    recipes = [moons() if pair == "moons" else for_pair(pair) for pair in pairs]
+    """Every family of alpha schedules on moons and on every digits pair that is prepared here."""
+    recipes = [moons(), *(for_pair(pair) for pair in DIGITS if pair_fingerprint(pair))]
     return [
         Sweep(name=f"alpha_{each.pair}", recipe=each, suggest=suggest_alpha, search=Search(trials=40, seeds=3))
         for each in recipes

@@ -28,9 +28,26 @@ def build_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
                 # The sequence's seed must not change from trial to trial; the trial's number is its place in it.
                 return optuna.samplers.QMCSampler(seed=0, scramble=True, warn_independent_sampling=False)
             case "grid":
-                return optuna.samplers.BruteForceSampler(seed=seed)
+                return Grid(seed=seed)
             case other:
                 raise AssertionError(other)
+
+
+class Grid(optuna.samplers.BruteForceSampler):
+    """Every setting once.
+
+    Attributes:
+        is_exhausted: Whether the trial that was told last was the last one of the grid.
+    """
+
+    is_exhausted = False
+
+    def after_trial(self, *arguments: Any) -> None:
+        """Note the end of the grid: Optuna would stop its own loop, which is not running here, and so raises."""
+        try:
+            super().after_trial(*arguments)
+        except RuntimeError:
+            self.is_exhausted = True
 
 
 class GridTrial:

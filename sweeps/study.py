@@ -34,7 +34,13 @@ from sweeps.samplers import GridTrial, build_sampler
 from sweeps.sweep import Sweep
 
 TRY_AGAIN_S = 1.0
-IDENTITY, SHOWN, RUNS, FAILURE = "identity", "shown", "runs", "failure"  # attributes of studies and trials
+IDENTITY, EXHAUSTED, SHOWN, RUNS, FAILURE = (
+    "identity",
+    "exhausted",
+    "shown",
+    "runs",
+    "failure",
+)  # attributes of studies and trials
 
 
 def folder_of_study(study_name: str) -> Path:
@@ -103,6 +109,8 @@ def open_study(study_name: str, *, create: bool = False) -> optuna.Study:
     path = journal_of(study_name)
     if not path.exists() and not create:
         raise BadInput(f"there is no study {study_name}: {path} does not exist")
+    with writing_to(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -155,7 +163,9 @@ class Study:
 
     @property
     def missing(self) -> int:
-        """Trials that have not been asked for."""
+        """Trials that have not been asked for; a grid may end before."""
+        if self.study.user_attrs.get(EXHAUSTED):
+            return 0
         return max(0, self.sweep.search.trials - self.begun)
 
     @property
@@ -213,7 +223,7 @@ class Study:
         failure = next(filter(None, map(failure_of, runs)), "")
         if failure:  # a diverged run is a failed trial, never an accuracy of 0
             trial.set_user_attr(FAILURE, failure)
-            self.study.tell(trial, state=TrialState.FAIL)
+            self._tell(trial, state=TrialState.FAIL)
             self.say(f"trial {number}: {trial.user_attrs[SHOWN]} -> FAILED: {failure}")
             return True
         last = [read_last(run) for run in runs]
@@ -225,9 +235,14 @@ class Study:
         for hindsight in (SOURCE_ACCURACY, TARGET_ACCURACY):
             trial.set_user_attr(hindsight, statistics.fmean(values[hindsight] for values in last))
         value = statistics.fmean(values[curve] for values in last)
-        self.study.tell(trial, value)
+        self._tell(trial, value)
         self.say(f"trial {number}: {trial.user_attrs[SHOWN]} -> {value:.4f}")
         return True
+
+    def _tell(self, trial: optuna.Trial, value: float | None = None, state: TrialState | None = None) -> None:
+        self.study.tell(trial, value, state=state)
+        if getattr(self.study.sampler, "is_exhausted", False):
+            self.study.set_user_attr(EXHAUSTED, True)
 
     def redeliver(self, courier: Courier) -> None:
         """Send every run of every trial to where it belongs: what has arrived is not sent again."""
