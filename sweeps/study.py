@@ -34,7 +34,8 @@ from sweeps.samplers import GridTrial, build_sampler
 from sweeps.sweep import Sweep
 
 TRY_AGAIN_S = 1.0
-IDENTITY, EXHAUSTED, SHOWN, RUNS, FAILURE = (
+# Attributes of studies and trials.
+IDENTITY, EXHAUSTED, SHOWN, RUNS, FAILURE = "identity", "exhausted", "shown", "runs", "failure"
     "identity",
     "exhausted",
     "shown",
