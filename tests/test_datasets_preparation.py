@@ -65,7 +65,7 @@ def test_a_newer_version_is_made_again():
 
 
 def test_a_missing_file_is_named_with_the_place_and_the_command(tmp_path):
-    domain = replace(SMALL, originals=(Original(path="raw/images.bin"),))
+    domain = replace(SMALL, originals=(Original(path="raw/images.bin", urls=("http://127.0.0.1:9/x",)),))
     with pytest.raises(DatasetError) as caught:
         prepare_domain(domain)
     assert str(caught.value) == (

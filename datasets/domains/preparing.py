@@ -35,10 +35,8 @@ def prepare_domain(domain: Domain, root: str | os.PathLike[str] | None = None, a
         return prepared
     folder = data_root(root)
     if missing := domain.missing(folder):
-        raise DatasetError(
-            f"{domain.name} needs {missing.path}, which is not in {folder}; "
-            f"fetch it with: python -m datasets prepare {domain.name}"
-        )
+        advice = f"fetch it with: python -m datasets prepare {domain.name}" if missing.urls else missing.manual
+        raise DatasetError(f"{domain.name} needs {missing.path}, which is not in {folder}; {advice}")
 
     def make() -> Arrays:
         arrays = domain.build(folder)

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from datasets.errors import DatasetError, reading
+from datasets.files.images import open_rgb
 from datasets.files.prepared import Arrays
 
 ENDINGS = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".webp"}
@@ -43,6 +44,6 @@ def read_classes(folder: Path, class_names: Sequence[str], size: int, split: str
         files += images
     inputs = np.empty((len(files), size, size, 3), np.uint8)
     for i, (path, _) in enumerate(files):
-        with reading(path), Image.open(path) as image:
-            inputs[i] = np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR))
+        with reading(path):
+            inputs[i] = np.asarray(open_rgb(path).resize((size, size), Image.Resampling.BILINEAR))
     return {f"{split}_inputs": inputs, f"{split}_labels": np.asarray([label for _, label in files], np.int64)}
