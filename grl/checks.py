@@ -1,7 +1,12 @@
 """The checks every argument passes: one sentence naming the field, what was allowed and what came."""
 
 import math
+import operator
 from numbers import Real
+
+import torch
+from torch import Tensor
+from torch.compiler import is_compiling
 
 
 def require_at_least(name: str, value: object, minimum: float, hint: str = "") -> float:
@@ -37,9 +42,17 @@ def require_between(name: str, value: object, low: float, high: float) -> float:
 
 
 def require_count(name: str, value: object, minimum: int = 1) -> int:
-    """Return `value` if it is an integer of at least `minimum`, else raise."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    """Return `value` as an int if it is an integer, NumPy's too, of at least `minimum`, else raise."""
+    if isinstance(value, (bool, Tensor)) or not hasattr(value, "__index__"):
         raise TypeError(f"{name} must be an integer >= {minimum}, got {value!r}")
-    if value < minimum:
-        raise ValueError(f"{name} must be an integer >= {minimum}, got {value}")
-    return value
+    number = operator.index(value)  # pyright: ignore
+    if number < minimum:
+        raise ValueError(f"{name} must be an integer >= {minimum}, got {number}")
+    return number
+
+
+def is_readable(value: Tensor) -> bool:
+    """Whether the values of a tensor can be looked at without a wait: on the CPU, in eager mode, and plain."""
+    if value.device.type != "cpu" or is_compiling() or torch._C._are_functorch_transforms_active():  # pyright: ignore
+        return False
+    return type(value) in (Tensor, torch.nn.Parameter) and value.numel() > 0

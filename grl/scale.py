@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd import Function, forward_ad
 from torch.compiler import is_compiling
 
-from grl.checks import require_at_least
+from grl.checks import is_readable, require_at_least
 from grl.export import export_scale
 
 
@@ -145,7 +145,7 @@ def check_factor(name: str, value: float | Tensor, x: Tensor, minimum: float, hi
         raise ValueError(f"{name} must be on the device of x, {x.device}, got {value.device}")
     if value.ndim > 0:
         value = _spread(name, value, x)
-    if value.device.type != "cpu" or not _is_readable(value):
+    if value.device.type != "cpu" or not is_readable(value):
         return value
     if value.ndim == 0:
         number = require_at_least(name, value.item(), minimum, hint)
@@ -154,12 +154,6 @@ def check_factor(name: str, value: float | Tensor, x: Tensor, minimum: float, hi
     require_at_least(name, low, minimum, hint)
     require_at_least(name, high, minimum, hint)
     return value
-
-
-def _is_readable(value: Tensor) -> bool:
-    if is_compiling() or torch._C._are_functorch_transforms_active():  # pyright: ignore
-        return False
-    return value.numel() > 0 and type(value) in (Tensor, torch.nn.Parameter)
 
 
 def _spread(name: str, value: Tensor, x: Tensor) -> Tensor:
