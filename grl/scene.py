@@ -1,6 +1,7 @@
 """Where the doctor looks: copies of the adversary in double precision, and what arrives at each place there."""
 
 import contextlib
+import math
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple
 
@@ -158,9 +159,9 @@ class Scene:
             return Finding(at_alpha, at_half, f"the slope there is {slope.value:.2g} ± {slope.error:.1g}")
         truth, error = measure_norm(reference) / slope.value, slope.error / abs(slope.value)
         if abs(truth - 1.0) > TOLERANCE and not is_multiple(lambda: self.evaluate(plain), at, reference, truth):
-            if truth < 0.0 or not may_hold:
+            if not (may_hold and 0.5 <= abs(truth) <= 2.0):
                 return Finding(at_alpha, at_half, "the loss holds part of what it sees fixed")
-            truth = 1.0
+            truth = math.copysign(1.0, truth)
         return Finding(at_alpha * truth, at_half * truth, error=error)
 
 
