@@ -114,7 +114,7 @@ def _judge_weights(found: Symptoms) -> Named | None:
             "Put it between the features and the classifier."
         )
     if last.at_alpha < 0.0:
-        if near(last.at_half, last.at_alpha / 2.0) and found.factor > 0.0:
+        if near(last.at_half, last.at_alpha / 2.0) and found.factor >= 0.0:
             return "misplaced", (
                 "The reversal stands behind the domain classifier, which is trained to be wrong. "
                 "Put it between the features and the classifier."

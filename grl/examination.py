@@ -17,6 +17,7 @@ from grl.scene import (
     PlainTerm,
     Scene,
     fill,
+    is_cut,
     is_floating,
     is_negligible,
     is_nothing,
@@ -158,8 +159,10 @@ def _compare(scene: Scene, terms: Terms, symptoms: Symptoms) -> Symptoms:
         symptoms,
         groups=groups,
         features=features,
-        connected=any(grad is not None for grad in at_alpha.features),
+        connected=not is_cut(at_alpha.features),
     )
+    if features is None and found.connected and is_nothing([plain.features]) and not is_cut(plain.features):
+        return replace(found, doubt="the domain classifier passes no gradient on, its hidden units are all off")
     if terms.reference is None:
         return found
     weights = [weight for group in scene.groups for weight in group]

@@ -83,7 +83,7 @@ def is_multiple(
         draws: how many directions to try.
 
     Returns:
-        Whether the difference of both, extrapolated to all directions, is below a twentieth.
+        Whether the difference of both, extrapolated to all directions, is below a five-hundredth.
     """
     size = sum(grad.numel() for grad in grads)
     generator = torch.Generator().manual_seed(0)  # its own: the loss restarts the common one
@@ -93,7 +93,7 @@ def is_multiple(
         along = sum((g * d).sum().item() for g, d in zip(grads, direction, strict=True)) / measure_norm(direction)
         slope = measure_slope(loss, at, direction)
         off += max(abs(factor * slope.value - along) - abs(factor) * slope.error, 0.0) ** 2
-    return math.sqrt(off / draws * size) <= 0.05 * measure_norm(grads)
+    return math.sqrt(off / draws * size) <= 0.002 * measure_norm(grads)
 
 
 def measure_norm(tensors: Sequence[Tensor]) -> float:

@@ -9,6 +9,7 @@ from torch.autograd import Function, forward_ad
 from torch.compiler import is_compiling
 
 from grl.checks import is_readable, require_at_least
+from grl.arithmetic import scale_by_arithmetic
 from grl.export import export_scale
 
 
@@ -16,7 +17,8 @@ def scale(x: Tensor, factor: float | Tensor, copy: bool) -> Tensor:
     """Return `x` whose gradient will be multiplied by `factor`; the arguments are taken as checked.
 
     One Function in several forms, because no single one serves everywhere: the short form is about twice as fast as
-    the one that `torch.func` needs, and `torch.compile` refuses a Function with a `jvp` of its own.
+    the one that `torch.func` needs. A compiled program takes a Function's first derivative alone, and all others,
+    without a word, from its forward: where one of them is asked for inside, arithmetic takes its place.
 
     Args:
         x: any tensor of floating or complex dtype.
@@ -26,12 +28,15 @@ def scale(x: Tensor, factor: float | Tensor, copy: bool) -> Tensor:
     Returns:
         A tensor equal to `x`, of its shape and dtype.
     """
+    transformed = torch._C._are_functorch_transforms_active()  # pyright: ignore
     if is_compiling():
+        if transformed or forward_ad._current_level >= 0:  # pyright: ignore
+            return scale_by_arithmetic(x, factor)
         if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():
             return export_scale(x, factor)
         return _CompiledScale.apply(x, factor, copy)  # pyright: ignore
     own = copy or x.layout is not torch.strided  # a sparse tensor has no views
-    if torch._C._are_functorch_transforms_active():  # pyright: ignore
+    if transformed:
         return _TransformableScale.apply(x, factor, own)  # pyright: ignore
     # Forward mode wants a view's tangent to be a view, which a product is not.
     own = own or forward_ad._current_level >= 0  # pyright: ignore
@@ -71,9 +76,7 @@ class _Scale(Function):
 
 
 class _CompiledScale(Function):
-    """The form `torch.compile` traces: no jvp."""
-
-    generate_vmap_rule = True
+    """The form `torch.compile` traces: no jvp, because it drops one."""
 
     @staticmethod
     def forward(x: Tensor, factor: float | Tensor, copy: bool) -> Tensor:
@@ -89,7 +92,9 @@ class _CompiledScale(Function):
 
 
 class _TransformableScale(_CompiledScale):
-    """The form `torch.func` transforms: the compiled one with a jvp."""
+    """The form `torch.func` transforms: the compiled one with rules for forward mode and vmap."""
+
+    generate_vmap_rule = True
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Tensor:

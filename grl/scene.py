@@ -107,16 +107,16 @@ class Scene:
         return Arriving([next(rest) for _ in self.features], [[next(rest) for _ in group] for group in self.groups])
 
     def find_range(self, heads: nn.Module) -> tuple[float, float]:
-        """Return the least and the greatest logit over three draws of large random weights."""
+        """Return the least and the greatest logit over draws of random weights, most of them large."""
         generator = torch.Generator().manual_seed(0)
         weights = [weight for group in self.groups for weight in group]
         kept = [weight.detach().clone() for weight in weights]
         seen: list[float] = []
         try:
-            for _ in range(3):
+            for size in (1.0, 100.0, 100.0):
                 with torch.no_grad():
                     for weight in weights:
-                        weight.copy_(100.0 * torch.randn(weight.shape, generator=generator))
+                        weight.copy_(size * torch.randn(weight.shape, generator=generator))
                     with self._anew():
                         logits = heads(pytree.tree_unflatten(self._leaves, self._spec))
                 seen += [logits.min().item(), logits.max().item()]
@@ -193,6 +193,11 @@ def is_floating(leaf: object) -> bool:
 def fill(grads: Grads, at: Sequence[Tensor]) -> list[Tensor]:
     """Return the gradients with zeros where there is none."""
     return [torch.zeros_like(x) if g is None else g.detach() for g, x in zip(grads, at, strict=True)]
+
+
+def is_cut(grads: Grads) -> bool:
+    """Whether the graph does not reach there; where it does, zeros may arrive."""
+    return all(grad is None for grad in grads)
 
 
 def is_nothing(groups: list[Grads]) -> bool:
