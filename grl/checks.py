@@ -7,6 +7,7 @@ from numbers import Real
 import torch
 from torch import Tensor
 from torch.compiler import is_compiling
+from torch.utils._python_dispatch import _disable_current_modes  # pyright: ignore
 
 
 def require_at_least(name: str, value: object, minimum: float, hint: str = "") -> float:
@@ -53,6 +54,22 @@ def require_count(name: str, value: object, minimum: int = 1) -> int:
 
 def is_readable(value: Tensor) -> bool:
     """Whether the values of a tensor can be looked at without a wait: on the CPU, in eager mode, and plain."""
-    if value.device.type != "cpu" or is_compiling() or torch._C._are_functorch_transforms_active():  # pyright: ignore
+    if not value.is_cpu or is_compiling() or torch._C._are_functorch_transforms_active():  # pyright: ignore
         return False
-    return type(value) in (Tensor, torch.nn.Parameter) and value.numel() > 0
+    return type(value) in _PLAIN and value.numel() > 0
+
+
+_PLAIN = (Tensor, torch.nn.Parameter)
+
+
+def read(value: Tensor) -> float:
+    """Return the one element of a readable tensor, behind any mode that would take the reading for a computation."""
+    if torch._C._len_torch_dispatch_stack() > 0:  # pyright: ignore
+        with _disable_current_modes():
+            return value.item()
+    return value.item()
+
+
+def describe(value: Tensor) -> str:
+    """Return dtype and shape of a tensor, for a message."""
+    return f"a tensor of {value.dtype} and shape {tuple(value.shape)}"

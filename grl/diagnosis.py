@@ -103,8 +103,9 @@ def _judge_weights(found: Symptoms) -> Named | None:
     last = found.groups[-1]
     signs = {math.copysign(1.0, group.at_alpha) for group in found.groups}
     if len(signs) == 2:
-        helps = found.features is not None and not found.features.doubt and found.factor > 0.0
-        if helps:
+        if found.features is not None and found.features.doubt:
+            return doubt(f"at the features {found.features.doubt}")
+        if found.factor > 0.0:
             return "negated twice", (
                 "The gradient is reversed twice: a second reversal stands inside the domain classifier, "
                 f"so the extractor helps it ({found.factor:+.3g} times the true gradient)."

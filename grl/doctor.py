@@ -194,8 +194,14 @@ def _default_plain(domain_classifier: nn.Module) -> PlainTerm:
 
 
 def _join(source: Any, target: Any) -> Any:
-    source, target = (dict(batch) if isinstance(batch, Mapping) else batch for batch in (source, target))
-    return pytree.tree_map(lambda s, t: torch.cat([s, t]), source, target)  # out of inference mode, where they may be
+    def join(first: Tensor, second: Tensor) -> Tensor:
+        return torch.cat([first, second])
+
+    return pytree.tree_map(join, _as_tree(source), _as_tree(target))
+
+
+def _as_tree(batch: Any) -> Any:
+    return dict[Any, Any](**batch) if isinstance(batch, Mapping) else batch  # what tokenizers return is a mapping of their own
 
 
 def _first(inputs: Any) -> Tensor:
@@ -203,7 +209,7 @@ def _first(inputs: Any) -> Tensor:
 
 
 def _count(batch: Any) -> int:
-    return len(_first(dict(batch) if isinstance(batch, Mapping) else batch))
+    return len(_first(_as_tree(batch)))
 
 
 def _call(schedule: AnySchedule, progress: float, steps: int) -> float:

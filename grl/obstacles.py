@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.utils import _pytree as pytree
 
 from grl.diagnosis import Named, doubt
@@ -26,7 +27,7 @@ def find_obstacle(networks: Mapping[str, nn.Module], inputs: Any) -> Named | Non
     """
     for name, network in networks.items():
         parameters, buffers = list(network.parameters()), list(network.buffers())
-        if any(isinstance(p, nn.parameter.UninitializedTensorMixin) for p in (*parameters, *buffers)):
+        if any(is_lazy(p) for p in (*parameters, *buffers)):
             raise ValueError(f"{name} must not be lazy any more: pass one batch through it first")
         if any(hasattr(p, "device_mesh") or hasattr(p, "_is_flat_param") for p in parameters):
             return doubt(f"the weights of {name} are divided among processes; examine it before it is sharded")

@@ -24,7 +24,7 @@ class Widen(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # pyright: ignore
         self._doubles: dict[int, tuple[Tensor, Tensor]] = {}  # the narrow one is held: its id must stay its own
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -22,16 +22,16 @@ def probe_domains(features: Tensor, domain_labels: Tensor) -> float:
         The mean accuracy of the K domains present, 1 / K where they cannot be told apart; NaN with fewer than two
         domains, or fewer than four samples of one.
     """
-    domains, labels = domain_labels.cpu().unique(return_inverse=True)
-    values = features.detach().double().flatten(1).cpu()
-    fold = torch.zeros(len(labels), dtype=torch.bool)
-    for domain in range(len(domains)):
-        members = (labels == domain).nonzero().squeeze(1)
-        if len(members) < 4:
-            return math.nan
-        fold[members[::2]] = True
-    if len(domains) < 2:
+    members: dict[float, list[int]] = {}
+    for index, label in enumerate(list_labels(domain_labels)):
+        members.setdefault(label, []).append(index)
+    if len(members) < 2 or min(map(len, members.values())) < 4:
         return math.nan
+    values = features.detach().double().flatten(1).cpu()
+    labels, fold = torch.empty(len(values), dtype=torch.int64), torch.zeros(len(values), dtype=torch.bool)
+    for domain, label in enumerate(sorted(members)):
+        labels[members[label]] = domain
+        fold[members[label][::2]] = True
     return (_test_probe(values, labels, fold) + _test_probe(values, labels, ~fold)) / 2.0
 
 
@@ -47,3 +47,8 @@ def _test_probe(values: Tensor, labels: Tensor, train: Tensor) -> float:
     right = (answers == labels[~train]).double()
     domains = range(signs.shape[1])
     return sum(right[labels[~train] == domain].mean().item() for domain in domains) / len(domains)
+
+
+def list_labels(domain_labels: Tensor) -> list[float]:
+    """Return domain labels as numbers."""
+    return cast("list[float]", domain_labels.double().tolist())  # pyright: ignore

@@ -177,7 +177,7 @@ def group_weights(heads: nn.Module) -> list[list[Tensor]]:
     seen: set[Tensor] = set()
     groups: list[list[Tensor]] = []
     for module in heads.modules():
-        own = [p for p in module.parameters(recurse=False) if p.requires_grad and p not in seen]
+        own: list[Tensor] = [p for p in module.parameters(recurse=False) if p.requires_grad and p not in seen]
         seen.update(own)
         if own:
             groups.append(own)
