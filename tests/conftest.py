@@ -1,8 +1,14 @@
-import pytest
-@pytest.fixture
-def runs(tmp_path, monkeypatch):
-    monkeypatch.setenv("GRL_RUNS", str(tmp_path / "runs"))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setenv("GRL_PREPARED", str(tmp_path / "prepared"))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    return tmp_path / "runs"
+"""What all tests share."""
+
+from importlib.util import find_spec
+
+from hypothesis import settings
+
+# grl's own tests also run where the benchmark is not installed: `python -m tests.support.frameworks`.
+if find_spec("mlflow"):
+    from tests.support.small_runs import client, migrated_store, runs  # noqa: F401 (fixtures)
+    from tests.support.trainings import moons_pair  # noqa: F401
+
+# The first example of a test pays for lazy imports, and the machine may be busy: time limits are pytest's business.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")

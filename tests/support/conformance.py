@@ -6,7 +6,7 @@ gradient without any layer.
 
 The module holds alpha in float32 whatever its network's dtype, so it is compared with the alpha that it holds.
 
-    python -m tests.conformance          run every cell and rewrite the table in README.md
+    python -m tests.support.conformance          run every cell and rewrite the table in README.md
 """
 
 import copy
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from grl import GradientReversal, gradient_reversal
 
 ALPHA = 0.3
-README = Path(__file__).parent.parent / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- conformance:begin -->", "<!-- conformance:end -->"
 
 
@@ -266,7 +266,7 @@ def check_checkpointing(kind: Kind) -> None:
 
 
 def check_ddp(kind: Kind) -> None:
-    from tests.ddp import run_ddp
+    from tests.support.ddp import run_ddp
 
     if kind.sparse:
         raise TypeError("DDP takes no sparse parameters")
