@@ -109,7 +109,7 @@ class Alone:
     def load(self, index: int, state: dict[str, Any]) -> None:
         self.networks.load_state_dict(state["networks"])
         whole = self._optimiser.state_dict()
-        remembered = state["optimiser"]
+        remembered = copy_to_cpu(state["optimiser"])  # some of it is kept as it is, and then changed in place
         whole["state"] = {place: remembered[name] for place, name in enumerate(self._weights) if name in remembered}
         self._optimiser.load_state_dict(whole)
         restore_random(state["random"])

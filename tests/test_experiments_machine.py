@@ -1,27 +1,23 @@
-import dataclasses
+"""How to compute: devices, compilation and precision change no number beyond rounding."""
+
 import shutil
+from dataclasses import dataclass
 
 import pytest
 import torch
 from torch._dynamo.utils import counters
 
-from datasets import load_pair
 from experiments.errors import BadInput
-from experiments.machine import Machine, available_devices, copy_to_cpu, random_states, restore_random
-from experiments.methods import METHODS, Losses
-from experiments.running import digest
-from experiments.training import train
-from tests.small_runs import ROUNDING, image_pair, small_moons
+from experiments.methods import Passed
+from experiments.methods.anchors import SourceOnly
+from experiments.methods.dann import DANN
+from experiments.networks.mnist import MnistModern, MnistPaper
+from experiments.networks.moons import Moons
+from experiments.training.machine import Machine, available_devices, copy_to_cpu, random_states, restore_random
+from tests.support.trainings import CPU, ROUNDING, image_pair, on_images, small_moons, train_alone
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-
-
-@pytest.fixture(scope="module")
-def moons_pair(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRL_PREPARED", str(tmp_path_factory.mktemp("prepared")))
-        return load_pair("moons")
 
 
 @pytest.fixture
@@ -31,20 +27,14 @@ def two_gpus(monkeypatch):
 
 
 def farthest(one, other) -> float:
-    """The largest difference between two trainings, each (points, networks): over all curves and weights."""
+    """The largest difference between two trainings: over all curves and weights."""
     points = [
         abs(values[name] - others[name])
-        for (_, values), (_, others) in zip(one[0], other[0], strict=True)
+        for (_, values), (_, others) in zip(one.points(), other.points(), strict=True)
         for name in values | others
     ]
-    weights = zip(one[1].state_dict().values(), other[1].state_dict().values(), strict=True)
-    return max(*points, *((mine - its).abs().max().item() for mine, its in weights))
-
-
-def train_recorded(experiment, pair, **keywords):
-    points = []
-    networks = train(experiment, pair, log=lambda step, values: points.append((step, values)), **keywords).networks
-    return points, networks
+    weights = zip(one.networks().state_dict().values(), other.networks().state_dict().values(), strict=True)
+    return max(*points, *((mine.cpu() - its.cpu()).abs().max().item() for mine, its in weights))
 
 
 # Devices
@@ -114,6 +104,7 @@ def test_a_state_is_copied_to_the_cpu_whole():
     if torch.cuda.is_available():
         state["momenta"][0] = state["momenta"][0].cuda()
     copied = copy_to_cpu(state)
+    state["momenta"][0].zero_()
     assert copied["momenta"][0].device.type == "cpu"
     assert (copied["step"], copied["momenta"][0].tolist(), copied["momenta"][1]) == (3, [1.0, 1.0], {"none": None})
 
@@ -124,39 +115,43 @@ def test_a_state_is_copied_to_the_cpu_whole():
 @needs_compiler
 def test_a_compiled_training_is_the_same_to_rounding(moons_pair):
     experiment = small_moons(log_every=1)  # alpha and lr change at every step
-    states = []
+    machine = Machine(device="cpu", compile="inductor")
     counters.clear()
     with torch._inductor.config.patch(compile_threads=1):
-        compiled = train_recorded(
-            experiment, moons_pair, machine=Machine(device="cpu", compile="inductor"), save=states.append
-        )
+        compiled = train_alone(experiment, moons_pair, machine)
         assert counters["stats"]["unique_graphs"] == 1
-        assert farthest(compiled, train_recorded(experiment, moons_pair, machine=Machine(device="cpu"))) < ROUNDING
-        # A resumed run compiles nothing new and ends on the same bits.
-        resumed = train(experiment, moons_pair, machine=Machine(device="cpu", compile="inductor"), state=states[0])
-    assert counters["stats"]["unique_graphs"] == 1
-    assert digest(resumed.networks) == digest(compiled[1])
+        assert farthest(compiled, train_alone(experiment, moons_pair)) < ROUNDING
+        resumed = train_alone(experiment, moons_pair, machine, states=compiled.states[10])
+    assert resumed.digest() == compiled.digest()
 
 
 # Precision
 
 
-def test_bfloat16_leaves_weights_losses_and_evaluation_in_float32(monkeypatch):
+def test_bfloat16_leaves_weights_losses_and_evaluation_in_float32():
     seen = []
-    plain = METHODS["dann"]
 
-    def watch(networks, source, target, **keywords):
-        features = networks.feature_extractor(source.inputs)
-        losses = plain.losses(networks, source, target, **keywords)
-        seen.append((features.dtype, *(value.dtype for value in losses)))
-        return losses
+    @dataclass(frozen=True, kw_only=True)
+    class Watched(DANN):
+        def losses(self, networks, passed, **scheduled):
+            losses = super().losses(networks, passed, **scheduled)
+            if torch.is_autocast_enabled("cpu"):  # in a step, and not in the doctor's look
+                seen.append((passed.features.dtype, losses.objective.dtype, losses.label_loss.dtype))
+            return losses
 
-    monkeypatch.setitem(METHODS, "dann", dataclasses.replace(plain, losses=watch))
-    experiment = small_moons(pair="images", network="mnist_paper", precision="bfloat16", batch_size=8, steps=2)
-    networks = train(experiment, image_pair()).networks
-    assert seen == [(torch.bfloat16, torch.float32, torch.float32, torch.float32)] * 2
+    experiment = on_images(method=Watched(), network=MnistPaper(), precision="bfloat16", steps=2)
+    trained = train_alone(experiment, image_pair())
+    assert seen == [(torch.bfloat16, torch.float32, torch.float32)] * 2
+    networks = trained.networks()
     assert {value.dtype for value in networks.state_dict().values()} == {torch.float32}
-    assert networks.predict(torch.zeros(1, 3, 28, 28, device=Machine().torch_device)).dtype == torch.float32
+    assert networks.predict(torch.zeros(1, 3, 28, 28))[1].dtype == torch.float32
+    [(_, evaluations), *_] = trained.notes.evaluations
+    assert not any(is_rounded(evaluations[0].seen[name]) for name in ("target_logits", "source_logits"))
+
+
+def is_rounded(logits) -> bool:
+    """Whether all are bfloat16 numbers: those have the last 16 bits of float32 zero."""
+    return bool((torch.from_numpy(logits).view(torch.int32) & 0xFFFF == 0).all())
 
 
 def test_bfloat16_losses_are_those_of_the_rounded_logits():
@@ -164,26 +159,16 @@ def test_bfloat16_losses_are_those_of_the_rounded_logits():
     logits = torch.randn(64, 3, generator=torch.Generator().manual_seed(0)).bfloat16()
     labels = torch.arange(64) % 3
 
-    class Fixed(torch.nn.Module):
-        feature_extractor = label_predictor = domain_classifier = staticmethod(lambda inputs: inputs)
-
-        def predict(self, inputs):
-            return inputs
-
-    class Inputs:
-        def __init__(self, inputs):
-            self.inputs, self.labels = inputs, labels
-
     with torch.autocast("cpu", torch.bfloat16):
-        losses: Losses = METHODS["source_only"].losses(Fixed(), Inputs(logits))
+        losses = SourceOnly().losses(None, Passed(logits, logits, labels, torch.zeros(64)))
     expected = -logits.float().log_softmax(1)[torch.arange(64), labels].mean()
     torch.testing.assert_close(losses.label_loss, expected)
 
 
 def test_bfloat16_learns_as_float32_does(moons_pair):
     """Two significant digits in every product, yet the curves stay close over 30 steps."""
-    exact, rounded = (train_recorded(small_moons(precision=p), moons_pair) for p in ("float32", "bfloat16"))
-    for (_, values), (_, others) in zip(exact[0], rounded[0], strict=True):
+    exact, rounded = (train_alone(small_moons(precision=p), moons_pair) for p in ("float32", "bfloat16"))
+    for (_, values), (_, others) in zip(exact.points(), rounded.points(), strict=True):
         for name in values:
             assert others[name] == pytest.approx(values[name], abs=0.03), name
     assert 0 < farthest(exact, rounded)
@@ -193,25 +178,24 @@ def test_bfloat16_learns_as_float32_does(moons_pair):
 
 
 @needs_cuda
-@pytest.mark.parametrize("network", ["moons", "mnist_modern"])
+@pytest.mark.parametrize("network", [Moons(), MnistModern()], ids=lambda network: network.name)
 def test_cuda_in_deterministic_mode_resumes_to_the_same_bits(network, moons_pair):
-    pair, name = (moons_pair, "moons") if network == "moons" else (image_pair(), "images")
-    experiment = small_moons(network=network, pair=name, batch_size=8)
-    machine, states = Machine(device="cuda", deterministic=True), []
+    experiment, pair = (small_moons(), moons_pair) if network.name == "moons" else (on_images(), image_pair())
+    machine = Machine(device="cuda", deterministic=True)
     try:
-        whole = train(experiment, pair, machine=machine, save=states.append)
-        assert all(not value.is_cuda for value in states[0]["networks"].values())
+        whole = train_alone(experiment, pair, machine)
+        state = whole.states[experiment.evaluate_every]
+        assert all(not value.is_cuda for value in state[0]["networks"].values())
         torch.manual_seed(99)
-        resumed = train(experiment, pair, machine=machine, state=states[0])
+        resumed = train_alone(experiment, pair, machine, states=state)
     finally:
         torch.use_deterministic_algorithms(False)
-    assert digest(resumed.networks) == digest(whole.networks)
-    train(experiment, pair, machine=Machine(device="cpu"), state=states[0])  # and goes on elsewhere
+    assert resumed.digest() == whole.digest()
+    train_alone(experiment, pair, CPU, states=state)  # and goes on elsewhere
 
 
 @needs_cuda
 @pytest.mark.parametrize("compile", ["no", "inductor", "cudagraphs"])
 def test_cuda_is_the_cpu_to_rounding(compile, moons_pair):
-    here = train_recorded(small_moons(), moons_pair, machine=Machine(device="cpu"))
-    points, networks = train_recorded(small_moons(), moons_pair, machine=Machine(device="cuda", compile=compile))
-    assert farthest(here, (points, networks.cpu())) < ROUNDING
+    here = train_alone(small_moons(), moons_pair)
+    assert farthest(here, train_alone(small_moons(), moons_pair, Machine(device="cuda", compile=compile))) < ROUNDING
