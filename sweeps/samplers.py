@@ -42,10 +42,16 @@ class Grid(optuna.samplers.BruteForceSampler):
 
     is_exhausted = False
 
-    def after_trial(self, *arguments: Any) -> None:
+    def after_trial(
+        self,
+        study: optuna.Study,
+        trial: optuna.trial.FrozenTrial,
+        state: optuna.trial.TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
         """Note the end of the grid: Optuna would stop its own loop, which is not running here, and so raises."""
         try:
-            super().after_trial(*arguments)
+            super().after_trial(study, trial, state, values)
         except RuntimeError:
             self.is_exhausted = True
 

@@ -36,12 +36,6 @@ from sweeps.sweep import Sweep
 TRY_AGAIN_S = 1.0
 # Attributes of studies and trials.
 IDENTITY, EXHAUSTED, SHOWN, RUNS, FAILURE = "identity", "exhausted", "shown", "runs", "failure"
-    "identity",
-    "exhausted",
-    "shown",
-    "runs",
-    "failure",
-)  # attributes of studies and trials
 
 
 def folder_of_study(study_name: str) -> Path:
