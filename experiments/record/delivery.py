@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MOST_METRICS, MOST_PARAMS = 1000, 100
 # What has arrived is remembered after so many points: a store that breaks off again and again gets further each time.
 POINTS_AT_ONCE = 100
+NOTHING = {"run_id": None, "points": 0, "status": None}  # of what has been received
 ARTIFACTS = (names.CURVES, names.EVALUATIONS, names.CHANGES)
 
 
@@ -46,7 +47,14 @@ class Destination:
 def address(folder: Path, destination: Destination) -> None:
     """Note in the run's folder that it belongs to `destination`, so that any later process can deliver it."""
     with _deliveries(folder) as deliveries:
-        deliveries.setdefault(destination.key, {"run_id": None, "points": 0, "status": None})
+        deliveries.setdefault(destination.key, dict(NOTHING))
+
+
+def readdress(old: Path, new: Path) -> None:
+    """Note that the run in `new` belongs wherever that in `old` did; MLflow has received nothing of it."""
+    if keys := read_deliveries(old):
+        with _deliveries(new) as deliveries:
+            deliveries.update({key: dict(NOTHING) for key in keys})
 
 
 def deliver(client: "MlflowClient", folder: Path) -> None:

@@ -4,9 +4,10 @@ import subprocess
 import pytest
 
 from datasets import load_pair
-from experiments import environment, record
-from experiments.environment import describe_datasets, describe_environment, keep_changes, uncommitted_changes
-from tests.small_runs import image_pair
+from experiments.record import names
+from experiments.work import environment
+from experiments.work.environment import describe_datasets, describe_environment, keep_changes, uncommitted_changes
+from tests.support.small_runs import image_pair
 
 CONTENT = b"caf\xe9 = 1\n"  # no UTF-8
 
@@ -46,13 +47,13 @@ def checkout(tmp_path, monkeypatch):
 
 def test_what_is_committed_needs_no_patch(checkout, tmp_path):
     (checkout / "untracked.txt").write_text("no part of the code")
-    (tmp_path / record.CHANGES).write_text("of an earlier start")
+    (tmp_path / names.CHANGES).write_text("of an earlier start")
     keep_changes(tmp_path)
-    assert not (tmp_path / record.CHANGES).exists()
+    assert not (tmp_path / names.CHANGES).exists()
     tags = describe_environment()
-    assert tags[record.COMMIT] == git(checkout, "rev-parse", "HEAD").decode().strip()
-    assert tags[record.DIRTY] == "false"
-    assert record.DIFF not in tags
+    assert tags[names.COMMIT] == git(checkout, "rev-parse", "HEAD").decode().strip()
+    assert tags[names.DIRTY] == "false"
+    assert names.DIFF not in tags
 
 
 def test_the_kept_patch_gives_the_very_files_back(checkout, tmp_path):
@@ -61,13 +62,13 @@ def test_the_kept_patch_gives_the_very_files_back(checkout, tmp_path):
     (checkout / "new.py").write_text("x = 1\n")
     git(checkout, "add", "new.py")
     keep_changes(tmp_path)
-    patch = (tmp_path / record.CHANGES).read_bytes()
+    patch = (tmp_path / names.CHANGES).read_bytes()
     tags = describe_environment()
-    assert tags[record.DIRTY] == "true"
-    assert tags[record.DIFF] == hashlib.sha256(patch).hexdigest()[:16]
+    assert tags[names.DIRTY] == "true"
+    assert tags[names.DIFF] == hashlib.sha256(patch).hexdigest()[:16]
 
     git(checkout, "reset", "--quiet", "--hard")
-    git(checkout, "apply", str(tmp_path / record.CHANGES))
+    git(checkout, "apply", str(tmp_path / names.CHANGES))
     assert (checkout / "code.py").read_bytes() == changed
     assert (checkout / "new.py").read_text() == "x = 1\n"
 
@@ -76,7 +77,7 @@ def test_no_repository_is_said_and_stops_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(environment, "ROOT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     forget()
-    assert describe_environment().items() >= {record.COMMIT: "unknown", record.DIRTY: "false"}.items()
+    assert describe_environment().items() >= {names.COMMIT: "unknown", names.DIRTY: "false"}.items()
     forget()
 
 
