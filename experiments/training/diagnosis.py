@@ -11,7 +11,7 @@ from experiments.networks import Networks
 from experiments.training.evaluation import sample
 from grl.doctor import Verdict, examine
 from grl.losses import domain_loss
-from grl.measure import keep_state
+from grl.obstacles import as_in_training
 
 EXAMINED_BATCH = 64  # samples per domain
 
@@ -30,7 +30,7 @@ def examine_method(method: Method, networks: Networks, pair: DomainPair, mean: T
     labels = source.labels.to(mean.device)
     alpha = method.scheduled(0.0, 0)
 
-    with keep_state([networks]), torch.no_grad():
+    with as_in_training([networks], mean.device), torch.no_grad():
         first = networks.feature_extractor(torch.cat(inputs))
         frozen = networks.label_predictor(first if method.predicts == "all" else first[: len(labels)])
 
@@ -48,6 +48,13 @@ def examine_method(method: Method, networks: Networks, pair: DomainPair, mean: T
             return domain_loss(losses.domain_logits.double(), domain_labels)
         return losses.objective - losses.label_loss
 
+    def reference(features: Tensor, domain_labels: Tensor) -> Tensor:
+        domain_logits = pass_on(features, domain_labels, 1.0).domain_logits
+        assert domain_logits is not None
+        return domain_loss(domain_logits, domain_labels)
+
+    with as_in_training([networks], mean.device), torch.no_grad():
+        passed = pass_on(first, torch.arange(len(first), device=mean.device) >= len(labels), 1.0)
     return examine(
         networks.feature_extractor,
         networks.heads if len(networks.heads) else networks.label_predictor,
@@ -55,6 +62,7 @@ def examine_method(method: Method, networks: Networks, pair: DomainPair, mean: T
         alpha=alpha["alpha"],
         adversarial_loss=adversarial,
         plain_loss=plain,
+        reference_loss=None if passed.domain_logits is None else reference,
         schedule=method.alpha,
         steps=steps,
     )
