@@ -214,7 +214,7 @@ class _Shown:
         for members in self.at_work:
             with suppress(BadInput):  # half written, or garbled: it is only shown
                 seen = read_json(folder_of(members[0].hash) / names.PROGRESS, needs=("step", "values"))
-                if seen is not None:
+                if seen and isinstance(seen["step"], int) and isinstance(seen["values"], dict):
                     self.progress.advance(members, seen["step"], seen["values"])
         if now_s - self.delivered_s < DELIVER_EVERY_S:
             return
