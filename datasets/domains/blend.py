@@ -41,3 +41,10 @@ def blend_digits(
 def binarise(digits: NDArray[np.uint8], above: int = 0) -> NDArray[np.uint8]:
     """Make every pixel brighter than `above` white and all others black, as the original MNIST-M does with 0."""
     return np.where(digits > above, np.uint8(255), np.uint8(0))
+
+
+def read_samples() -> list[NDArray[np.uint8]]:
+    """Read the two photographs that scikit-learn ships, china.jpg and flower.jpg, each `(427, 640, 3)`."""
+    from sklearn.datasets import load_sample_images
+
+    return [np.asarray(photograph) for photograph in load_sample_images().images]

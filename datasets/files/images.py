@@ -13,8 +13,12 @@ from datasets.errors import reading
 MAX_PIXELS = 64_000_000
 
 
-def open_rgb(file: Path | io.BytesIO) -> Image.Image:
-    """Decode an image upright and in RGB. Transparent parts become white, 16 bits become 8.
+def open_rgb(file: Path | io.BytesIO, *, turn: bool = True) -> Image.Image:
+    """Decode an image in RGB. Transparent parts become white, 16 bits become 8.
+
+    Args:
+        file: what to decode.
+        turn: upright, if the camera noted how it was held.
 
     Raises:
         ValueError: too many pixels, or brightness without a fixed white. Whatever Pillow raises passes through.
@@ -26,13 +30,13 @@ def open_rgb(file: Path | io.BytesIO) -> Image.Image:
             raise ValueError(f"{image.width} × {image.height} pixels are more than {MAX_PIXELS:,}; make it smaller")
         if image.mode == "F":
             raise ValueError("floating-point brightness has no fixed white; save it with 8 or 16 bits")
-        upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I"):
-        upright = Image.fromarray((np.asarray(upright, np.int64).clip(0, 65535) // 257).astype(np.uint8))
-    if upright.has_transparency_data:
-        upright = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
-    return upright.convert("RGB")
+        pixels = ImageOps.exif_transpose(image) if turn else image.copy()
+    if pixels.mode.startswith("I"):
+        pixels = Image.fromarray((np.asarray(pixels, np.int64).clip(0, 65535) // 257).astype(np.uint8))
+    if pixels.has_transparency_data:
+        pixels = pixels.convert("RGBA")
+        pixels = Image.alpha_composite(Image.new("RGBA", pixels.size, "white"), pixels)
+    return pixels.convert("RGB")
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
