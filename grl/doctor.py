@@ -201,7 +201,9 @@ def _join(source: Any, target: Any) -> Any:
 
 
 def _as_tree(batch: Any) -> Any:
-    return dict[Any, Any](**batch) if isinstance(batch, Mapping) else batch  # what tokenizers return is a mapping of their own
+    return (
+        dict[Any, Any](**batch) if isinstance(batch, Mapping) else batch
+    )  # what tokenizers return is a mapping of their own
 
 
 def _first(inputs: Any) -> Tensor:
