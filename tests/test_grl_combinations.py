@@ -46,7 +46,7 @@ def test_a_cell_can_fail(form: str, name: str, monkeypatch: pytest.MonkeyPatch) 
         judge(form, name)
     if name in ("jvp", "jacfwd") or (name == "hessian" and form != "checkpoint"):  # there autograd is asked
         monkeypatch.setattr(combinations, "LAYERS", {"bare": Bare.apply})
-        with pytest.raises(Exception, match=".+"):
+        with pytest.raises(Exception, match=r".+"):
             judge(form, name)
 
 

@@ -192,6 +192,6 @@ def render_combinations() -> str:
 
 
 NOTE = (
-    "Derivatives inside a compiled program, or of an exported one. Of a compiled function from outside, PyTorch refuses "
-    "`torch.func`, forward mode and a second backward, and so with this layer in it."
+    "Derivatives inside a compiled program, or of an exported one. Of a compiled function, from outside, PyTorch "
+    "refuses `torch.func`, forward mode and a second backward, and so with this layer in it."
 )
