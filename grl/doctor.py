@@ -48,8 +48,8 @@ class Verdict:
         gradient_norm: norm of the domain gradient that reaches the feature extractor at that alpha.
         classifier_norm: norm of the domain classifier's own gradient; 0 means that it cannot move.
         domain_loss: the adversary's loss without any weight, in nats.
-        probe_accuracy: how well a fresh linear probe tells the domains apart by the features, on unseen samples;
-            0.5 is confusion, or 1 / K with K domains.
+        probe_accuracy: how well a fresh linear probe tells two domains apart by the features, on unseen samples;
+            0.5 is confusion.
         meaning: what that domain loss means here.
     """
 
@@ -115,12 +115,14 @@ def examine(
     given = require_at_least("alpha", alpha, 0.0)
     require_count("steps", steps)
     networks = {"feature_extractor": feature_extractor, "domain_classifier": domain_classifier}
-    inputs = _join(source, target)
+    with torch.inference_mode(False):  # what is made inside could not be differentiated
+        inputs = _join(source, target)
+        if domain_labels is None:
+            domain_labels = torch.cat([torch.zeros(_count(source)), torch.ones(_count(target))])
+        domain_labels = domain_labels.clone()
     obstacle = find_obstacle(networks, inputs)
     if obstacle is not None:
         return Verdict(status=obstacle[0], sentence=obstacle[1], alpha=given or 1.0)
-    if domain_labels is None:
-        domain_labels = torch.cat([torch.zeros(_count(source)), torch.ones(_count(target))])
     terms = Terms(
         adversarial_loss or _default_term(domain_classifier),
         plain_loss or _default_plain(domain_classifier),

@@ -30,8 +30,7 @@ def explain(loss: float, probe: float, domain_labels: Tensor, *, dead: bool, in_
     Returns:
         The sentence.
     """
-    counts = Counter(list_labels(domain_labels))
-    domains = len(counts)
+    smallest = min(Counter(list_labels(domain_labels)).values())
     if dead:
         return f"domain loss {loss:.3f} comes from a dead adversary"
     if not in_nats:
@@ -44,9 +43,8 @@ def explain(loss: float, probe: float, domain_labels: Tensor, *, dead: bool, in_
     if math.isnan(probe):
         return f"domain loss {loss:.3f} is near {at}; too few samples to say whether the features are confused"
     # Both folds share their samples, so the spread is about 1.25 binomial errors: three of them are passed once in 100.
-    # A mean over domains is as unsure as its smallest domain allows.
-    share = 1.0 / domains
-    if probe > share + 3.0 * math.sqrt(share * (1.0 - share) / (domains * min(counts.values()))):
+    # The mean over two domains is as unsure as the smaller one allows.
+    if probe > 0.5 + 3.0 * math.sqrt(0.25 / (2 * smallest)):
         return (
             f"domain loss {loss:.3f} is near {at}, but a fresh probe is right on {probe:.0%}: the features are not "
             "confused, the domain classifier has not learnt to see it"

@@ -30,8 +30,8 @@ def measure_slope(loss: Callable[[], float], at: Sequence[Tensor], direction: Se
 
     D(h) = (L(x + h · u) - L(x - h · u)) / (2h), u = direction / ‖direction‖; D(h / 2) is returned, in error by
     |D(h) - D(h / 2)| + 8 · eps · |L| / h: curvature and kinks make the first large, rounding the second. The step
-    starts at eps^(1/3) of the size of x, and others are tried until one is exact; the best one counts. No backward pass is used, so a
-    reversal hidden anywhere cannot change what it is compared with.
+    starts at eps^(1/3) of the size of x, and others are tried until one is exact; the best one counts. No backward
+    pass is used, so a reversal hidden anywhere cannot change what it is compared with.
 
     Args:
         loss: returns the loss at the present values of `at`.

@@ -33,13 +33,16 @@ class Labels(NamedTuple):
         return torch.where(self.values.isnan(), self.values, inside.to(self.values.dtype))
 
 
-def spread_labels(domain_labels: Tensor, features: Tensor, mask: Tensor | None) -> Tensor:
+def spread_labels(
+    domain_labels: Tensor, features: Tensor, mask: Tensor | None, *, name: str = "domain_labels"
+) -> Tensor:
     """Return the domain labels in the shape of the samples: their own, or that of the mask.
 
     Args:
         domain_labels: one per sample, `(N,)`, or `(N, T)` for sequences.
         features: `(N, ...)` or `(N, T, ...)`.
         mask: which samples count, bool, `(N,)` or `(N, T)`, or None.
+        name: what the message calls them.
 
     Returns:
         The labels; those of sequences are repeated where the mask has one entry per step.
@@ -56,13 +59,13 @@ def spread_labels(domain_labels: Tensor, features: Tensor, mask: Tensor | None) 
             domain_labels = domain_labels.reshape(*domain_labels.shape, *ones).expand(mask.shape)
         if domain_labels.shape != mask.shape:
             raise ValueError(
-                f"mask must have the shape of domain_labels, or that and the steps of each sequence, "
-                f"got {tuple(mask.shape)} for domain_labels of shape {tuple(domain_labels.shape)}"
+                f"mask must have the shape of {name}, or that and the steps of each sequence, "
+                f"got {tuple(mask.shape)} for {name} of shape {tuple(domain_labels.shape)}"
             )
     shape = domain_labels.shape
     if domain_labels.ndim == 0 or domain_labels.numel() == 0 or features.shape[: len(shape)] != shape:
         raise ValueError(
-            f"domain_labels must have shape (N,), one per sample, N >= 1, got {tuple(shape)} "
+            f"{name} must have shape (N,), one per sample, N >= 1, got {tuple(shape)} "
             f"for features of shape {tuple(features.shape)}"
         )
     return domain_labels
