@@ -151,9 +151,10 @@ def test_a_run_told_to_stop_writes_a_checkpoint_at_that_very_step(runs, uninterr
 )
 def test_an_interrupted_run_goes_on_to_the_same_bits(runs, uninterrupted, monkeypatch, owner, name, step, goes_on_at):
     experiment = small_moons()
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         interrupt(patch, owner, name, step=step)
-        train_runs([experiment])
+        with pytest.raises(KeyboardInterrupt):
+            train_runs([experiment])
     assert status_of(experiment)["status"] == "KILLED"
     assert not is_done(experiment)
     state = Checkpoint(folder_of(experiment.hash)).load()
