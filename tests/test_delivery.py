@@ -14,7 +14,7 @@ from experiments.recording import folder_of, read_points
 from experiments.running import run
 from experiments.tracking import Destination, Unreachable, address, deliver, open_client, undelivered
 from tests.mlflow_server import MlflowServer
-from tests.recorded_curves import curves_of, recorded_curves
+from tests.support.recorded_curves import curves_of, recorded_curves
 from tests.small_runs import small_moons
 
 TOY = Destination("toy")

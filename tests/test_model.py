@@ -13,7 +13,7 @@ from experiments.networks import build_networks
 from experiments.recording import folder_of, read_json, write_json
 from experiments.running import run
 from experiments.tracking import Destination, address
-from tests.recorded_curves import curves_of, recorded_curves
+from tests.support.recorded_curves import curves_of, recorded_curves
 from tests.small_runs import image_pair, small_moons
 
 TOY = Destination("toy")

@@ -21,7 +21,7 @@ from experiments.tracking import (
     undelivered,
 )
 from grl.schedules import InverseDecay
-from tests.recorded_curves import curves_of, recorded_curves
+from tests.support.recorded_curves import curves_of, recorded_curves
 from tests.small_runs import small_moons
 
 TOY = Destination("toy")
