@@ -64,12 +64,17 @@ def build(name: str, arguments: Sequence[str]) -> int:
     # Imported late: `--help` and mistyped commands answer at once.
     from rich.console import Console
 
+    from experiments.validators import LAST
     from results.building import Request, build
+    from results.drawing import DEFAULT
 
-    given = {"figures": options["--figure"]} if "--figure" in options else {}
-    if "--selection" in options:
-        given["selection"] = options["--selection"][-1]
-    request = Request(name, mixed="--mixed" in options, run_figures="--run-figures" in options, **given)
+    request = Request(
+        name,
+        selection=options.get("--selection", [LAST])[-1],
+        figures=options.get("--figure", DEFAULT),
+        mixed="--mixed" in options,
+        run_figures="--run-figures" in options,
+    )
     into = Path(options["--into"][-1]) if "--into" in options else None
     console = Console()
     files = build(request, console, into, publish="--publish" in options)

@@ -1,6 +1,7 @@
 """One method over several pairs: the mean of its differences, and whether they agree."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,8 @@ def average_pairs(comparisons: pd.DataFrame, level: float = 0.05) -> pd.DataFram
             error = math.sqrt(variances.sum()) / len(cells)
             half = stats.t.isf(level / 2, degrees) * error
             estimate = (mean - half, mean + half, degrees, 2 * stats.t.sf(abs(mean) / error, degrees))
-        rank_p = float(stats.wilcoxon(cells["difference"]).pvalue) if np.any(cells["difference"] != 0) else math.nan
+        ranks: Any = stats.wilcoxon(cells["difference"]) if np.any(cells["difference"] != 0) else None
+        rank_p = float(ranks.pvalue) if ranks else math.nan
         domains = [domain for pair in cells["pair"] for domain in set(str(pair).split("_to_"))]
         rows.append((*key, len(cells), mean, *estimate, rank_p, len(domains) > len(set(domains))))
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
@@ -127,9 +127,10 @@ def find_figure(name: str) -> Draw:
         return FIGURES[name]
     if ":" not in name:
         raise unknown("figure", name, FIGURES)
-    if not callable(found := find(name)):
+    found = find(name)
+    if not callable(found):
         raise BadInput(f"{name} must be a figure, a function of results.drawing.base.Material, got {found!r}")
-    return found
+    return cast(Draw, found)
 
 
 def _make(client: "MlflowClient", request: Request) -> tuple[str, Built]:
@@ -139,7 +140,7 @@ def _make(client: "MlflowClient", request: Request) -> tuple[str, Built]:
     problems: list[str] = []
     curves, missing = pd.DataFrame(columns=["run_id", "step", "metric", "value"]), []
     if request.selection != LAST or request.figures or request.run_figures:
-        curves, missing = read_curves(finished["artifacts"].to_dict())
+        curves, missing = read_curves(dict(zip(map(str, finished.index), finished["artifacts"], strict=True)))
     read = partial(_read_evaluations, finished)
     finished, unselected = report_selected(finished, request.selection, curves, read)
     runs = pd.concat([runs[runs["status"] != FINISHED], finished])

@@ -31,7 +31,9 @@ def name_cells(runs: pd.DataFrame, *, mixed: bool = False) -> pd.DataFrame:
         what else must be the same, that differ between the runs of a pair; both are empty where nothing differs.
     """
     named = runs.assign(pair=runs["param.pair"], method=runs["param.method"], seed=runs["param.seed"].astype(int))
-    parameters = {str(column).removeprefix("param."): column for column in runs if str(column).startswith("param.")}
+    parameters = {
+        str(column).removeprefix("param."): str(column) for column in runs if str(column).startswith("param.")
+    }
     fields = {name.removeprefix(_METHOD): column for name, column in parameters.items() if name.startswith(_METHOD)}
     others = {
         name: column
@@ -81,8 +83,8 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
         row["target_labels"] = " and ".join(uses) or "no"
         rows.append(row)
     cells = pd.DataFrame(rows)
-    order = sorted(cells.index, key=lambda row: _place(*cells.loc[row, CELL]))
-    return cells.loc[order].reset_index(drop=True)
+    places = [_place(*key) for key in cells[CELL].itertuples(index=False, name=None)]
+    return cells.iloc[sorted(range(len(cells)), key=places.__getitem__)].reset_index(drop=True)
 
 
 def drop_repeated(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

@@ -64,14 +64,20 @@ def _report(run_id: str, selection: str, points: pd.DataFrame | None, read: Read
         raise BadInput(f"it has no {names.CURVES}")
     by_step = points.pivot_table(index="step", columns="metric", values="value", aggfunc="last")
     evaluated = by_step.dropna(subset=[names.TARGET_ACCURACY])
-    scores = {int(str(step)): values.dropna().to_dict() for step, values in evaluated.iterrows()}
+    scores: dict[int, dict[str, float]] = {
+        int(str(step)): {str(name): float(value) for name, value in values.dropna().items()}
+        for step, values in evaluated.iterrows()
+    }
     if selection != TARGET_ORACLE and find_validator(selection).curve not in by_step:
         _add_scores(scores, selection, read(run_id))
     step = select(scores, selection)
-    found = {name: scores[step].get(name, np.nan) for name in NUMBERS}
     seen = at_step(read(run_id), step)
-    found[names.PROXY_A_DISTANCE] = proxy_a_distance(seen[names.FEATURES], seen[names.DOMAIN_LABELS])
-    return {"step": step} | found
+    distance = proxy_a_distance(seen[names.FEATURES], seen[names.DOMAIN_LABELS])
+    return {
+        "step": step,
+        **{name: scores[step].get(name, np.nan) for name in NUMBERS},
+        names.PROXY_A_DISTANCE: distance,
+    }
 
 
 def _add_scores(scores: dict[int, dict[str, float]], selection: str, evaluations: Evaluations) -> None:

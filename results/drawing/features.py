@@ -26,7 +26,7 @@ def draw(material: Material) -> Iterator[tuple[str, Figure]]:
         chosen = choose_runs(part.runs)
         recorded = {heading: part.read_evaluations(run_id) for heading, run_id in chosen.items()}
         samples = {
-            heading: at_step(arrays, int(part.runs.at[run_id, "step"]))
+            heading: at_step(arrays, int(part.runs["step"][run_id]))
             for (heading, run_id), arrays in zip(chosen.items(), recorded.values(), strict=True)
             if arrays is not None
         }
