@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.recorded_runs import describe_run, write_run
+from tests.support.recorded_runs import describe_run, write_run
 
 TARGETS = {
     ("near_to_far", "source_only"): (0.5, 0.6, 0.7),
@@ -22,7 +22,7 @@ def recorded_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Experiment toy: `TARGETS`, and beside them a failed run, a running one and an older repetition. Experiment broken:
     a run whose files cannot be read and one without curves. Experiment unfinished: one failed run. Experiment a/b: one
-    run.
+    run. Experiment again: one run that failed and then was finished.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside MLflow's own imports
@@ -43,10 +43,13 @@ def recorded_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_run(client, toy, describe_run("near_to_far", "dann", 4, 0.2), files, status="RUNNING")
     broken = describe_run("near_to_far", "dann", 0, 0.7), describe_run("near_to_far", "source_only", 0, 0.5)
     experiment_id = experiment("broken")
-    write_run(client, experiment_id, broken[0], files, curves=b"no parquet", features=b"no arrays")
+    write_run(client, experiment_id, broken[0], files, curves=b"no parquet", evaluations=b"no arrays")
     write_run(client, experiment_id, broken[1], files, curves=False, start_ms=1_767_312_000_001)
     write_run(client, experiment("unfinished"), describe_run("near_to_far", "dann", 0, 0.7), files, status="FAILED")
     write_run(client, experiment("a/b"), describe_run("near_to_far", "dann", 0, 0.7), files)
+    again = experiment("again")
+    for status, start_ms in (("FAILED", 1), ("FINISHED", 2)):
+        write_run(client, again, describe_run("near_to_far", "dann", 0, 0.7), files, status=status, start_ms=start_ms)
     return root
 
 

@@ -5,21 +5,21 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from results.cells import name_cells, summarise
+from results.cells import CELL, summarise
 from results.statistics import compare
 from results.tables import render_console, render_csv, render_markdown
-from tests.recorded_runs import describe_run, frame
+from tests.support.recorded_runs import describe_run, describe_table, report
 
 TARGETS = {"source_only": (0.5, 0.6, 0.7), "dann": (0.7, 0.9, 0.8), "target_only": (1.0, 1.0, 1.0)}
 
 
-def toy(**params: str) -> pd.DataFrame:
-    runs = [
-        describe_run("a_to_b", name, seed, target, **params)
-        for name, targets in TARGETS.items()
-        for seed, target in enumerate(targets)
-    ]
-    return name_cells(frame(*runs, describe_run("far_to_away", "dann", 0, 0.25, title="A long title → its end")))
+def toy() -> pd.DataFrame:
+    return join(*describe_table(TARGETS), describe_run("far_to_away", "dann", 0, 0.25, title="A long title → its end"))
+
+
+def join(*described: dict[str, dict]) -> pd.DataFrame:
+    runs = report(*described)
+    return summarise(runs).merge(compare(runs)[0], on=CELL, how="left")
 
 
 def terminal(cells: pd.DataFrame) -> list[str]:
@@ -31,7 +31,7 @@ def terminal(cells: pd.DataFrame) -> list[str]:
 
 
 def test_the_terminal_shows_every_number_in_80_columns() -> None:
-    lines = terminal(summarise(toy()))
+    lines = terminal(toy())
     assert max(map(len, lines)) <= 80
     assert [line.split() for line in lines if "±" in line] == [
         "source only .600 ± .100 .900 ± .000 1.500 3".split(),
@@ -43,31 +43,43 @@ def test_the_terminal_shows_every_number_in_80_columns() -> None:
 
 
 def test_pairs_stand_under_the_same_columns() -> None:
-    heads = [line for line in terminal(summarise(toy())) if "domain loss" in line]
+    heads = [line for line in terminal(toy()) if line.startswith(" method") or line.startswith("method")]
     assert len(heads) == 2
     assert heads[0] == heads[1]
 
 
 def test_long_variants_fold_inside_their_column() -> None:
     runs = [
-        describe_run("a_to_b", "dann", 0, 0.5, **{"alpha": "Piecewise", "alpha.points": "((0.0, 0.0), [0.5])" * count})
+        describe_run("a_to_b", "dann", 0, 0.5, **{"method.alpha.points": "((0.0, 0.0), [0.5])" * count})
         for count in (1, 4)
     ]
-    lines = terminal(summarise(name_cells(frame(*runs))))
+    lines = terminal(join(*runs))
     assert max(map(len, lines)) <= 80
     assert not any("…" in line for line in lines)
     assert sum(".690" in line for line in lines) == 2
 
 
-def test_different_selections_have_a_column() -> None:
-    runs = [describe_run("a_to_b", "dann", seed, 0.5, selection=s) for seed, s in enumerate(("last", "target_oracle"))]
-    lines = terminal(summarise(name_cells(frame(*runs))))
+def test_no_number_of_a_grid_of_alphas_is_broken() -> None:
+    runs = [
+        describe_run("a_to_b", "dann", seed, 0.5 + 0.1 * seed, source=1.0, **{"method.alpha.value": value})
+        for value in ("0.0035", "0.1025")
+        for seed in (0, 1)
+    ] + describe_table({"source_only": (0.5, 0.6), "target_only": (1.0, 1.0)})
+    lines = terminal(join(*runs).assign(target_labels="selection"))
     assert max(map(len, lines)) <= 80
-    assert [line.split()[-1] for line in lines if ".690" in line] == ["last", "target_oracle"]
+    assert "DANN alpha.value=0.0035 † .550 ± .071 1.000 ± .000 .000 .690 1.500 2" in [
+        " ".join(line.split()) for line in lines
+    ]
+
+
+def test_survivors_are_counted_in_their_row() -> None:
+    runs = describe_table({"dann": (0.5, 0.6, 0.0)})
+    runs[2]["status"] = "failed"
+    assert any(line.endswith(" 2 of 3") for line in terminal(join(*runs)))
 
 
 def test_markdown() -> None:
-    text = render_markdown(summarise(toy()), "commit 1; n = 3", ["DANN is above"], ["selection: last"])
+    text = render_markdown(toy(), "commit 1; n = 3", ["DANN is above"], ["selection: last"])
     assert text.splitlines() == [
         "*commit 1; n = 3*",
         "",
@@ -86,17 +98,16 @@ def test_markdown() -> None:
 
 @pytest.mark.parametrize("paired", [True, False])
 def test_csv_reads_back_with_all_its_digits(paired: bool) -> None:
-    runs = toy() if paired else toy().query("method == 'dann'")
-    cells, comparisons = summarise(runs), compare(runs)
-    text = render_csv(cells, comparisons, "commit 1; n = 3", ["selection: last"])
+    cells = toy() if paired else join(*describe_table({"dann": (0.7, 0.9)}))
+    text = render_csv(cells, "commit 1; n = 3", ["selection: last"])
     assert text.startswith("# commit 1; n = 3\n# selection: last\npair,")
     table = pd.read_csv(io.StringIO(text), comment="#")
     np.testing.assert_array_equal(table["target_accuracy"], cells["target_accuracy"])
-    np.testing.assert_array_equal(table["gap_covered"], cells["gap_covered"])
     assert list(table["method"]) == list(cells["method"])
     assert set(table["selection"]) == {"last"}
     if paired:
         np.testing.assert_allclose(table["difference"].dropna(), [0.2])
+        np.testing.assert_allclose(table["gap_covered"].dropna(), [0.5])
         np.testing.assert_allclose(table["n_paired"].dropna(), [3])
     else:
         assert table["p_value"].isna().all()

@@ -1,6 +1,7 @@
 """Figure of one pair over all seeds: accuracies, domain loss and schedules."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -8,12 +9,19 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments import record
+from experiments.record import names
 from results.cells import LOWER, UPPER
-from results.figures import GREY, LINE_STYLES, colour_methods, styled
+from results.drawing.base import GREY, LINE_STYLES, Material, colour_methods, styled
 from results.words import count_seeds, title_method
 
 ALPHA_COLOUR, LR_COLOUR = "#333333", "#AA4499"
+
+
+def draw(material: Material) -> Iterator[tuple[str, Figure]]:
+    """Accuracies, domain loss and schedules over steps, for each pair and recipe."""
+    for place, title, part in material.by_recipe():
+        if len(part.curves):
+            yield f"{place} curves", draw_curves(part.runs, part.curves, title)
 
 
 def draw_curves(runs: pd.DataFrame, curves: pd.DataFrame, title: str) -> Figure:
@@ -38,9 +46,9 @@ def draw_curves(runs: pd.DataFrame, curves: pd.DataFrame, title: str) -> Figure:
         panels = figure.subplots(2, 2)
         panels[0, 1].sharey(panels[0, 0])  # the distance between the domains is what matters
         for axis, metric, heading in (
-            (panels[0, 0], record.TARGET_ACCURACY, "target accuracy (test split)"),
-            (panels[0, 1], record.SOURCE_ACCURACY, "source accuracy (test split)"),
-            (panels[1, 0], record.DOMAIN_LOSS, "domain loss (training batches, nats)"),
+            (panels[0, 0], names.TARGET_ACCURACY, "target accuracy (test split)"),
+            (panels[0, 1], names.SOURCE_ACCURACY, "source accuracy (test split)"),
+            (panels[1, 0], names.DOMAIN_LOSS, "domain loss (training batches, nats)"),
         ):
             axis.set_title(heading, loc="left")
             axis.set_xlabel("step")
@@ -54,10 +62,10 @@ def draw_curves(runs: pd.DataFrame, curves: pd.DataFrame, title: str) -> Figure:
         _draw_schedules(panels[1, 1], lines)
         figure.suptitle(f"{title}\n{count_seeds(counts)}; {spread}", x=0.01, ha="left", fontsize=12)
         drawn = dict(zip(*panels[0, 0].get_legend_handles_labels()[::-1], strict=True))
-        names = [name for name in looks if name in drawn]
-        columns, size = (min(len(names), 3) or 1, "medium") if not crowded else (4, "x-small")
-        handles = [drawn[name] for name in names]
-        figure.legend(handles, names, loc="outside lower center", ncols=columns, fontsize=size)
+        shown = [name for name in looks if name in drawn]
+        columns, size = (min(len(shown), 3) or 1, "medium") if not crowded else (4, "x-small")
+        handles = [drawn[name] for name in shown]
+        figure.legend(handles, shown, loc="outside lower center", ncols=columns, fontsize=size)
     return figure
 
 
@@ -110,7 +118,7 @@ def _draw_schedules(axis: Axes, lines: pd.DataFrame) -> None:
     axis.set_xlabel("progress = step / steps")
     axis.set_ylabel("alpha (solid)", color=ALPHA_COLOUR)
     right.set_ylabel("lr (dotted)", color=LR_COLOUR)
-    for side, metric, colour, style in ((axis, record.ALPHA, ALPHA_COLOUR, "-"), (right, record.LR, LR_COLOUR, ":")):
+    for side, metric, colour, style in ((axis, names.ALPHA, ALPHA_COLOUR, "-"), (right, names.LR, LR_COLOUR, ":")):
         schedules = lines[lines["metric"] == metric]
         for _, line in schedules.groupby("name"):
             side.plot(line["progress"], line["mean"], color=colour, linestyle=style, linewidth=2)

@@ -5,20 +5,19 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 
-from results.cells import name_cells
-from results.curves import average_curves, draw_curves
-from results.figures import colour_methods, to_png
-from results.run_curves import draw_run
-from tests.recorded_runs import describe_run, frame, make_curves
+from results.drawing.base import colour_methods, to_png
+from results.drawing.curves import average_curves, draw_curves
+from results.drawing.run_curves import draw_run
+from tests.support.recorded_runs import describe_run, describe_table, make_curves, report
 
 TARGETS = {"source_only": (0.5, 0.6, 0.7), "dann": (0.7, 0.9, 0.8)}
 
 
 def toy(methods: tuple[str, ...] = ("source_only", "dann")) -> tuple[pd.DataFrame, pd.DataFrame]:
-    described = [describe_run("a_to_b", name, seed, x) for name in methods for seed, x in enumerate(TARGETS[name])]
-    runs = name_cells(frame(*described))
+    described = describe_table({name: TARGETS[name] for name in methods})
+    runs = report(*described)
     parts = [
-        make_curves(run["metrics"]["selected_target_accuracy"], adversarial=run["params"]["method"] == "dann").assign(
+        make_curves(run["metrics"]["target_accuracy"], adversarial=run["params"]["method"] == "dann").assign(
             run_id=run_id
         )
         for run_id, run in zip(runs.index, described, strict=True)
@@ -89,8 +88,8 @@ def test_many_variants_of_a_method_are_told_apart_by_colour() -> None:
     values = [0.1 * (1 + variant) for variant in range(6)]
     described = [describe_run("a_to_b", "dann", seed, value) for value in values for seed in (0, 1)]
     for run, value in zip(described, [value for value in values for _ in (0, 1)], strict=True):
-        run["params"]["alpha.gamma"] = f"{value:.1f}"
-    runs = name_cells(frame(*described))
+        run["params"]["method.alpha.gamma"] = f"{value:.1f}"
+    runs = report(*described)
     parts = [make_curves(0.5, adversarial=True).assign(run_id=run_id) for run_id in runs.index]
     target = draw_curves(runs, pd.concat(parts, ignore_index=True), "a → b").axes[0]
     assert len(target.lines) == 6

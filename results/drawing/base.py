@@ -1,13 +1,18 @@
-"""What all figures share: colours that colour-blind readers can tell apart, one style, one way to a PNG."""
+"""The form of a figure, and what all share: colours that colour-blind readers can tell apart, one style, one file."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 
 import matplotlib
+import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
+from experiments.record import names
 from results.cells import LOWER, UPPER
+from results.words import title_pair
 
 # Okabe and Ito's palette (2008); a method has the same colour in every figure.
 _METHOD_COLOURS = {LOWER: "#E69F00", "dann": "#0072B2", UPPER: "#009E73"}
@@ -32,6 +37,32 @@ _STYLE = {
     "legend.frameon": False,
     "figure.facecolor": "white",
 }
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a figure may be drawn of: a table's finished runs and all that was made of them."""
+
+    runs: pd.DataFrame
+    """One row a finished run: the columns of `read_runs`, `name_cells` and `selecting`."""
+    cells: pd.DataFrame
+    """One row a cell: the columns of `summarise` and `compare`."""
+    curves: pd.DataFrame
+    """Columns run_id, step, metric, value."""
+    read_evaluations: Callable[[str], dict[str, np.ndarray] | None]
+    """Of a run id, the arrays of `record.names`; None, and a note to the reader, where there are none."""
+
+    def by_recipe(self) -> "Iterator[tuple[str, str, Material]]":
+        """For each pair and recipe what its files are called, its title, and its share of the material."""
+        for key, runs in self.runs.groupby(["pair", "recipe"]):
+            cells = self.cells[(self.cells[["pair", "recipe"]] == list(key)).all(axis=1)]
+            curves = self.curves[self.curves["run_id"].isin(runs.index)]
+            title = title_pair(runs[f"tag.{names.PAIR_TITLE}"].iloc[-1], str(key[1]))
+            yield " ".join(map(str, key)).rstrip(), title, replace(self, runs=runs, cells=cells, curves=curves)
+
+
+Draw = Callable[[Material], Iterable[tuple[str, Figure]]]
+"""A figure: yields the end of a file's name and what it shows, once, for each pair, or not at all."""
 
 
 def colour_methods(methods: Iterable[str]) -> dict[str, str]:

@@ -1,14 +1,16 @@
 """Figure of features before and after adaptation, projected to two dimensions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from experiments.record import names
 from results.cells import LOWER, UPPER
-from results.figures import CLASS_COLOURS, DOMAIN_COLOURS, GREY, styled
+from results.drawing.base import CLASS_COLOURS, DOMAIN_COLOURS, GREY, Material, styled
+from results.selecting import at_step
 from results.words import title_method
 
 # Below this share of the variance two principal components hide more than they show, and t-SNE is drawn instead.
@@ -16,6 +18,20 @@ ENOUGH_VARIANCE = 0.8
 MOST_POINTS = 600  # enough to see clusters; t-SNE's time grows with the number
 
 Sample = Mapping[str, np.ndarray]
+
+
+def draw(material: Material) -> Iterator[tuple[str, Figure]]:
+    """Features of the reported step before and after adaptation, for each pair and recipe."""
+    for place, title, part in material.by_recipe():
+        chosen = choose_runs(part.runs)
+        recorded = {heading: part.read_evaluations(run_id) for heading, run_id in chosen.items()}
+        samples = {
+            heading: at_step(arrays, int(part.runs["step"][run_id]))
+            for (heading, run_id), arrays in zip(chosen.items(), recorded.values(), strict=True)
+            if arrays is not None
+        }
+        if samples and len(samples) == len(chosen):
+            yield f"{place} features", draw_features(samples, title)
 
 
 def choose_runs(runs: pd.DataFrame) -> dict[str, str]:
@@ -69,8 +85,9 @@ def draw_features(samples: Mapping[str, Sample], title: str) -> Figure:
 def project(features: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], str]:
     """Each run's features in the plane, all runs by the same method, and that method in words.
 
-    Two principal components where they hold at least `ENOUGH_VARIANCE` of every run's variance, otherwise t-SNE: linear
-    where a linear picture is honest. Both are deterministic.
+    What is recorded are principal components, the largest first: the first two where they hold at least
+    `ENOUGH_VARIANCE` of every run's variance, otherwise t-SNE: linear where a linear picture is honest. Both are
+    deterministic.
 
     Args:
         features: name -> (N, D), N and D at least 2.
@@ -78,37 +95,36 @@ def project(features: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], 
     Returns:
         name -> (N, 2), and a caption.
     """
-    planes, shares = {}, []
-    for name, values in features.items():
-        centred = values.astype(np.float64) - values.mean(axis=0, dtype=np.float64)
-        _, scales, directions = np.linalg.svd(centred, full_matrices=False)
-        plane = centred @ directions[:2].T
-        # A direction has no sign of its own: let the largest coordinate be positive.
-        planes[name] = plane * np.where(plane[np.abs(plane).argmax(axis=0), [0, 1]] < 0, -1, 1)
-        variance = (scales**2).sum()
-        shares.append(float((scales[:2] ** 2).sum() / variance) if variance else 1.0)
+    wide = {name: values.astype(np.float64) for name, values in features.items()}
+    variances = {name: values.var(axis=0) for name, values in wide.items()}
+    shares = [float(each[:2].sum() / each.sum()) if each.any() else 1.0 for each in variances.values()]
     if min(shares) >= ENOUGH_VARIANCE:
         held = " and ".join(f"{share:.0%}" for share in shares)
+        planes = {name: values[:, :2] for name, values in wide.items()}
         return planes, f"two principal components, a projection of its own for each run ({held} of the variance)"
     from sklearn.manifold import TSNE
 
-    perplexity = min(30, *((len(values) - 1) // 3 for values in features.values()))
-    for name, values in features.items():
-        planes[name] = TSNE(init="pca", perplexity=perplexity, random_state=0).fit_transform(values)
+    perplexity = min(30, *((len(values) - 1) // 3 for values in wide.values()))
+    planes = {
+        name: TSNE(init="pca", perplexity=perplexity, random_state=0).fit_transform(values)
+        for name, values in wide.items()
+    }
     note = "neighbourhoods have a meaning, sizes and distances of clusters have none"
     return planes, f"t-SNE (perplexity {perplexity}, random state 0): {note}"
 
 
 def _thin(sample: Sample) -> Sample:
     # Evenly spaced points, so that both domains keep their share.
-    count = len(sample["labels"])
+    count = len(sample[names.LABELS])
     kept = np.linspace(0, count - 1, min(count, MOST_POINTS)).round().astype(int)
-    return {name: values[kept] for name, values in sample.items()}
+    return {name: sample[name][kept] for name in (names.FEATURES, names.LABELS, names.DOMAIN_LABELS)}
 
 
-def _scatter(axis: Axes, plane: np.ndarray, groups: np.ndarray, names: Sequence[str], colours: Sequence[str]) -> None:
+def _scatter(
+    axis: Axes, plane: np.ndarray, groups: np.ndarray, groups_named: Sequence[str], colours: Sequence[str]
+) -> None:
     order = np.random.default_rng(0).permutation(len(plane))  # no group always on top
-    for number, name in enumerate(names):
+    for number, name in enumerate(groups_named):
         axis.scatter([], [], s=12, color=colours[number % len(colours)], label=name)
     drawn = [colours[group % len(colours)] for group in groups[order]]
     axis.scatter(plane[order, 0], plane[order, 1], s=12, c=drawn, alpha=0.8, linewidths=0)

@@ -5,17 +5,17 @@ import math
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments import record
-from results.figures import GREY, styled
+from experiments.record import names
+from results.drawing.base import GREY, styled
 
 _PANELS = {
     "accuracy": {
-        record.SOURCE_ACCURACY: "#009E73",
-        record.TARGET_ACCURACY: "#D55E00",
-        record.DOMAIN_ACCURACY: "#0072B2",
+        names.SOURCE_ACCURACY: "#009E73",
+        names.TARGET_ACCURACY: "#D55E00",
+        names.DOMAIN_ACCURACY: "#0072B2",
     },
-    "loss (nats)": {record.LABEL_LOSS: "#009E73", record.DOMAIN_LOSS: "#0072B2"},
-    "schedules": {record.ALPHA: "#333333", record.LR: "#AA4499"},
+    "loss (nats)": {names.LABEL_LOSS: "#009E73", names.DOMAIN_LOSS: "#0072B2"},
+    "schedules": {names.ALPHA: "#333333", names.LR: "#AA4499"},
 }
 
 
@@ -38,7 +38,7 @@ def draw_run(curves: pd.DataFrame, title: str) -> Figure:
             for metric in recorded:
                 points = by_metric[metric]
                 axis.plot(points["step"], points["value"], color=metrics[metric], label=metric)
-            if record.DOMAIN_LOSS in recorded:
+            if names.DOMAIN_LOSS in recorded:
                 axis.axhline(math.log(2), color=GREY, linewidth=0.9, linestyle="--", label="ln 2")
             if recorded:
                 axis.legend(fontsize=9)
