@@ -1,190 +1,188 @@
 """Command line: `python -m experiments {list, show, run, sync, log-model, ui}`."""
 
+import inspect
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Any
 
-import tyro
 from rich.console import Console
 
-from experiments import record
-from experiments.catalogue import EXPERIMENTS, TABLES
 from experiments.errors import BadInput, run_command, unknown
-from experiments.experiment import Experiment
-from experiments.machine import AUTOMATIC, Machine
+from experiments.record import names
 
+VERBS = {
+    "list": """usage: python -m experiments list
+
+The experiments and tables that have a name.""",
+    "show": """usage: python -m experiments show NAME [OPTIONS]
+
+Every field of an experiment, or every run of a table; takes the options of run.
+
+  python -m experiments show moons
+  python -m experiments show moons --method cdan --method.entropy
+  python -m experiments show demo""",
+    "run": """usage: python -m experiments run NAME [OPTIONS]
+
+Train what is not done yet. NAME is
+  an experiment or a table of: python -m experiments list
+  a pair of domains: mnist_to_usps
+  a recipe of your own, by its import path: my_module:my_recipe
+  the hash of a recorded run, to train it again as it was
+
+Options are the fields of the experiment, in any order: python -m experiments run NAME --help
+
+  python -m experiments run moons --method cdan --method.entropy --seed 3
+  python -m experiments run moons --alpha constant --alpha.value 0.3 --lr 0.1
+  python -m experiments run mnist_to_usps --network cnn --steps 2000
+  python -m experiments run demo --seeds 10 --workers 4
+  python -m experiments run my_module:my_recipe --device cuda""",
+    "sync": """usage: python -m experiments sync
+
+Send to MLflow what an unreachable store has missed.""",
+    "log-model": """usage: python -m experiments log-model HASH
+
+Keep a finished run's model in MLflow, with its signature and without pickle.
+
+  python -m experiments show moons     # prints the hash""",
+    "ui": """usage: python -m experiments ui
+
+Open the MLflow UI on http://127.0.0.1:5000 (GRL_UI_PORT for another port) with the runs of this checkout.""",
+}
 USAGE = """usage: python -m experiments COMMAND
 
   list                     the named experiments and tables
   show NAME [OPTIONS]      every field of an experiment, or every run of a table
-  run NAME [OPTIONS]       train what is not done yet; --help after NAME lists the options
+  run NAME [OPTIONS]       train what is not done yet
   sync                     send to MLflow what an unreachable store has missed
   log-model HASH           keep a finished run's model in MLflow, with signature and input example
   ui                       open the MLflow UI on http://127.0.0.1:5000 with the runs of this checkout
 
-examples:
-  python -m experiments run moons --method source_only --seed 3
-  python -m experiments run moons --steps 4000 alpha:constant --alpha.value 0.3
-  python -m experiments run demo --seeds 10 --workers 4
-  torchrun --nproc-per-node 2 -m experiments run mnist_to_mnist_m"""
+each command answers --help with examples"""
 
 console = Console()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Workers:
-    """How to run, beside what to run; changes no number."""
-
-    workers: int = 2
-    """Training processes, each with one thread; under torchrun, its processes train each run together."""
-    machine: Annotated[Machine, tyro.conf.arg(name="")] = AUTOMATIC
-    """How they compute."""
-
-    def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise BadInput(f"workers must be >= 1, got {self.workers}")
-
-
-def parse(verb: str, name: str, options: list[str]) -> tuple[list[Experiment], Workers]:
-    """The experiments that NAME and OPTIONS stand for."""
-    program = f"python -m experiments {verb} {name}"
-    if name in TABLES:
-        table = TABLES[name]
-
-        def build(workers: Annotated[Workers, tyro.conf.arg(name="")], seeds: int = _default_seeds(table)):
-            """All runs of the table.
-
-            Args:
-                seeds: Runs per method and recipe, with seeds 0, 1, …
-            """
-            return table(seeds=seeds), workers
-
-        return tyro.cli(build, args=options, prog=program)
-    if name not in EXPERIMENTS:
-        raise unknown("experiment or table", name, [*EXPERIMENTS, *TABLES])
-    recipe = EXPERIMENTS[name]()
-    # The method decides which fields have a default at all, so it is read before the rest.
-    for position, option in enumerate(options):
-        if option == "--method" and position + 1 < len(options):
-            recipe = recipe.with_method(options[position + 1])
-        elif option.startswith("--method="):
-            recipe = recipe.with_method(option.removeprefix("--method="))
-
-    def build_one(
-        experiment: Annotated[Experiment, tyro.conf.arg(name="")] = recipe,
-        workers: Annotated[Workers, tyro.conf.arg(name="")] = Workers(),
-    ):
-        return [experiment], workers
-
-    return tyro.cli(build_one, args=options, prog=program, description=recipe_summary(EXPERIMENTS[name]))
-
-
-def recipe_summary(function: Callable[..., object]) -> str:
-    """The first line of a named function's docstring."""
-    return (function.__doc__ or "").splitlines()[0]
-
-
-def _default_seeds(table: Callable[..., list[Experiment]]) -> int:
-    return table.__defaults__[0]  # pyright: ignore
-
-
 def list_named() -> int:
-    for title, named in (("experiments", EXPERIMENTS), ("tables", TABLES)):
+    from experiments.recipes import RECIPES
+
+    is_table = {name: "seeds" in inspect.signature(recipe).parameters for name, recipe in RECIPES.items()}
+    for title, wanted in (("experiments", False), ("tables", True)):
         console.print(f"[bold]{title}[/bold]")
-        for name, function in named.items():
-            console.print(f"  {name:<28}{recipe_summary(function)}", highlight=False, soft_wrap=True)
+        for name, recipe in RECIPES.items():
+            if is_table[name] == wanted:
+                console.print(f"  {name:<28}{summary_of(recipe)}", highlight=False, soft_wrap=True, markup=False)
+    console.print("any pair of domains is an experiment, too: python -m datasets list", highlight=False)
     return 0
 
 
-def show(name: str, options: list[str]) -> int:
-    experiments, _ = parse("show", name, options)
-    if len(experiments) > 1:
-        for experiment in experiments:
+def summary_of(function: Callable[..., object]) -> str:
+    """The first line of a named function's docstring."""
+    return next(iter((function.__doc__ or "").strip().splitlines()), "")
+
+
+def show(name: str, options: Sequence[str]) -> int:
+    from experiments.launch import read_command
+
+    launch = read_command("show", name, options)
+    if launch.help:
+        print(launch.help)
+        return 0
+    if len(launch.experiments) > 1:
+        for experiment in launch.experiments:
             console.print(f"{experiment.hash}  {experiment.title}", markup=False, highlight=False, soft_wrap=True)
         return 0
-    for field, value in experiments[0].flat().items():
-        console.print(f"{field:<24}{value}", highlight=False)
-    console.print(f"{'hash':<24}{experiments[0].hash}", highlight=False)
+    for field, value in launch.experiments[0].flat().items():
+        console.print(f"{field:<28}{value}", highlight=False, markup=False)
+    console.print(f"{'hash':<28}{launch.experiments[0].hash}", highlight=False)
     return 0
 
 
-def run(name: str, options: list[str]) -> int:
-    from datasets import load_pair
-    from experiments.distributed import joined, place
-    from experiments.worker import train_in_step, work_off
+def run(name: str, options: Sequence[str]) -> int:
+    from experiments.launch import check_all, read_command
+    from experiments.work.bundles import bundle
+    from experiments.work.driver import work_off
+    from experiments.work.local import Local
 
-    experiments, how = parse("run", name, options)
-    for pair in sorted({experiment.pair for experiment in experiments}):
-        load_pair(pair)  # what is missing is said once, before any process starts
-    with joined(how.machine) as machine:
-        rank, _ = place()
-        if rank > 0:  # the first process speaks for all
-            return 130 if train_in_step([], machine) else 0
-        outcome = work_off(experiments, name, workers=how.workers, console=console, machine=machine)
+    launch = read_command("run", name, options)
+    if launch.help:
+        print(launch.help)
+        return 0
+    check_all(launch.experiments)  # said once, before anything is recorded or a process starts
+    machine = launch.how.machine
+    outcome = work_off(
+        launch.experiments,
+        launch.name,
+        open_pool=lambda bundles: Local(min(launch.how.workers, bundles), machine, launch.modules),
+        bundle=lambda experiments: bundle(experiments, machine),
+        console=console,
+    )
     for failure in outcome.failed:
         console.print(f"failed: {failure}", style="red", markup=False, soft_wrap=True)
     for title in outcome.in_use:
-        console.print(f"another process is training {title}; left to it")
+        console.print(f"another process is training {title}; left to it", markup=False)
+    say_where(outcome, launch.name)
+    return outcome.exit_code
+
+
+def say_where(outcome: Any, experiment_name: str) -> None:
+    """The last lines of a command that trained: where its runs can be found."""
     if outcome.undelivered:
         console.print(
             f"not in MLflow: {outcome.undelivered}\n"
-            f"every run is kept in {record.runs_root()}; send them later with: python -m experiments sync",
+            f"every run is kept in {names.runs_root()}; send them later with: python -m experiments sync",
             style="red",
             markup=False,
         )
     elif not outcome.interrupted:
-        console.print(f"recorded in MLflow as {name!r}; table: python -m results build {name}; curves: make ui")
-    return outcome.exit_code
+        console.print(
+            f"recorded in MLflow as {experiment_name!r}; table: python -m results build {experiment_name}; "
+            "curves: make ui",
+            markup=False,
+        )
 
 
 def sync() -> int:
-    from experiments.tracking import Unreachable, check_tracking_uri, deliver, open_client, undelivered
+    from experiments.record.delivery import deliver, undelivered
+    from experiments.record.store import Unreachable, check_tracking_uri, open_client
 
     check_tracking_uri()
     folders = undelivered()
     if not folders:
-        console.print(f"nothing to send: {record.tracking_uri()} has every recorded run")
+        console.print(f"nothing to send: {names.shown_uri()} has every recorded run", markup=False)
         return 0
     kept = 0
-    try:
-        client = open_client()
-        for folder in folders:
-            try:
-                deliver(client, folder)
-                console.print(f"sent {folder.name}")
-            except (BadInput, Unreachable) as error:
-                kept += 1
-                console.print(f"kept {folder.name}: {error}", style="red", markup=False, soft_wrap=True)
-                client = open_client()  # goes on with the others unless the store itself is away
-    except Unreachable as error:
-        raise BadInput(str(error)) from None
+    client = open_client()
+    for folder in folders:
+        try:
+            deliver(client, folder)
+            console.print(f"sent {folder.name}", markup=False)
+        except (BadInput, Unreachable) as error:
+            kept += 1
+            console.print(f"kept {folder.name}: {error}", style="red", markup=False, soft_wrap=True)
+            client = open_client()  # goes on with the others unless the store itself is away
     return 1 if kept else 0
 
 
 def log_model(name: str) -> int:
-    from experiments.model import log_model
-    from experiments.tracking import Unreachable
+    from experiments.record.folder import folder_of
+    from experiments.work.model import log_model
 
-    try:
-        names = log_model(record.runs_root() / name)
-    except Unreachable as error:
-        raise BadInput(str(error)) from None
-    console.print(f"MLflow has the model of run {name} in {', '.join(names)}", highlight=False)
+    experiments = log_model(folder_of(name))
+    console.print(f"MLflow has the model of run {name} in {', '.join(experiments)}", highlight=False, markup=False)
     return 0
 
 
 def ui() -> int:
-    from experiments.tracking import check_tracking_uri
+    from experiments.record.store import check_tracking_uri
 
     check_tracking_uri()
-    address = ["--host", "127.0.0.1", "--port", os.environ.get("GRL_UI_PORT", "5000")]
-    uri = record.tracking_uri()
+    uri = names.tracking_uri()
     if uri.startswith("http"):
-        console.print(f"the runs are on {uri}")
+        console.print(f"the runs are on {names.shown_uri()}", markup=False)
         return 0
+    address = ["--host", "127.0.0.1", "--port", os.environ.get("GRL_UI_PORT", "5000")]
     try:
         return subprocess.call([sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, *address])
     except KeyboardInterrupt:
@@ -196,6 +194,9 @@ def main(arguments: list[str]) -> int:
         case [] | ["-h" | "--help", *_]:
             print(USAGE)
             return 0 if arguments else 2
+        case [verb, "-h" | "--help", *_] if verb in VERBS:
+            print(VERBS[verb])
+            return 0
         case ["list"]:
             return list_named()
         case ["show", name, *options]:
@@ -209,13 +210,13 @@ def main(arguments: list[str]) -> int:
         case ["ui"]:
             return ui()
         case ["show" | "run" as verb]:
-            raise BadInput(f"{verb} needs a name: {', '.join([*EXPERIMENTS, *TABLES])}")
+            raise BadInput(f"{verb} needs a name: python -m experiments list")
         case ["log-model", *_]:
-            raise BadInput("log-model needs the hash of one run; python -m experiments show NAME prints it")
+            raise BadInput("log-model needs the hash of one run: python -m experiments show NAME")
         case ["list" | "sync" | "ui" as verb, *rest]:
             raise BadInput(f"{verb} takes no arguments, got {' '.join(rest)}")
         case [verb, *_]:
-            raise unknown("command", verb, ("list", "show", "run", "sync", "log-model", "ui"))
+            raise unknown("command", verb, VERBS)
     raise AssertionError(arguments)
 
 

@@ -1,8 +1,10 @@
 """Errors that a person caused and can mend: reported as one line, without a traceback."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
+
+OURS = ("experiments", "datasets", "sweeps", "results")
 
 
 class BadInput(ValueError):
@@ -17,19 +19,22 @@ class RunInUse(RuntimeError):
     """Another process is training this very run."""
 
 
-class MemberInUse(RunInUse):
-    """Another process is training one of the runs that were to be trained together."""
-
-
 class WorkerDied(RuntimeError):
     """A worker process ended without saying why; its own last words are on stderr."""
 
 
-def run_command(main: Callable[[list[str]], int], arguments: list[str]) -> int:
+def is_ours(error: BaseException) -> bool:
+    """Whether this project raised the error for a person to mend; anything else is a bug and keeps its traceback."""
+    return isinstance(error, Exception) and type(error).__module__.split(".")[0] in OURS
+
+
+def run_command(main: Callable[[list[str]], int], arguments: Sequence[str]) -> int:
     """The exit code of `main(arguments)`; what a person can mend becomes one line on stderr."""
     try:
-        return main(arguments)
-    except (ValueError, WorkerDied) as error:  # BadInput, and the errors of grl and datasets
+        return main(list(arguments))
+    except Exception as error:
+        if not is_ours(error):
+            raise
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

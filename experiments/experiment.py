@@ -3,32 +3,22 @@
 import dataclasses
 import hashlib
 import json
-import math
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from functools import cached_property
+from typing import Any, Literal
 
+from datasets import Augment
 from experiments.errors import BadInput, unknown
-from experiments.methods import METHODS
-from experiments.networks import NETWORKS
-from experiments.record import SELECTIONS
-from grl.schedules import Ganin, InverseDecay, Schedule
+from experiments.identity import describe, flatten
+from experiments.methods import Method
+from experiments.methods.dann import DANN
+from experiments.networks import Network
+from experiments.networks.mnist import MnistPaper
+from experiments.optimisers import SGD, Optimiser
+from grl.schedules import InverseDecay, Schedule
 
 # Part of every hash: raise it when a change of the code changes the numbers of an unchanged experiment.
-SEMANTICS = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class SGD:
-    """Stochastic gradient descent; its learning rate is the experiment's `lr`."""
-
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.momentum < 1:
-            raise BadInput(f"optimiser.momentum must be in [0, 1), got {self.momentum}")
-        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
-            raise BadInput(f"optimiser.weight_decay must be finite and >= 0, got {self.weight_decay}")
+SEMANTICS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,29 +26,26 @@ class Experiment:
     """One training, completely described; its hash names the run.
 
     Two equal experiments, computed in the same way on one machine, give the same bits; how they are computed
-    (`Machine`) changes a step by rounding alone. Fields that a method does not use (the alpha schedule of
-    `source_only`) must be None, so that one training never has two hashes.
+    (`Machine`) changes a step by rounding alone. Which of its checkpoints is reported is not part of it: any validator
+    chooses among the recorded evaluations afterwards.
     """
 
     pair: str
     """Ordered domain pair, for example mnist_to_mnist_m."""
-    method: str = "dann"
-    """source_only, dann or target_only."""
-    network: str = "mnist_paper"
-    """Architecture of feature extractor, label predictor and domain classifier."""
-    alpha: Schedule | None = field(default_factory=Ganin)
-    """Coefficient inside the gradient reversal layer over progress; None for a method without adversary."""
-    domain_weight: float | None = 2.0
-    """Weight of domain_loss in the objective; 2 is the paper's sum of two means. None without adversary."""
-    lr: InverseDecay = field(default_factory=InverseDecay)
+    method: Method = field(default_factory=DANN)
+    """What a step minimises; the method's own fields follow as --method.FIELD."""
+    network: Network = field(default_factory=MnistPaper)
+    """Architecture of feature extractor and heads; its own fields follow as --network.FIELD."""
+    lr: Schedule = field(default_factory=InverseDecay)
     """Learning rate over progress."""
-    optimiser: SGD = field(default_factory=SGD)
+    optimiser: Optimiser = field(default_factory=SGD)
+    """What makes an update of a gradient."""
     steps: int = 10_000
     """Updates of the weights."""
     batch_size: int = 128
-    """Images per step, half source, half target; a method that reads one domain takes its half alone."""
-    batch_norm: Literal["joint", "separate"] = "joint"
-    """Source and target in one forward pass (statistics of both), or in a pass each."""
+    """Samples per step, half source, half target; a method that reads one domain takes its half alone."""
+    augment: Augment = field(default_factory=Augment)
+    """How training images vary; as it is, not at all."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the networks' products and sums in training; with bfloat16, weights, losses and evaluations stay float32."""
     evaluate_every: int = 500
@@ -66,16 +53,11 @@ class Experiment:
     log_every: int = 50
     """Steps between points of the training curves; a point is the mean since the previous one."""
     seed: int = 0
-    selection: str = "last"
-    """How the reported step is chosen: last, source_accuracy, information_maximisation or target_oracle."""
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise unknown("method", self.method, METHODS)
-        if self.network not in NETWORKS:
-            raise unknown("network", self.network, NETWORKS)
-        if self.selection not in SELECTIONS:
-            raise unknown("selection", self.selection, SELECTIONS)
+        for name, base in (("method", Method), ("network", Network), ("lr", Schedule), ("optimiser", Optimiser)):
+            if not isinstance(getattr(self, name), base):
+                raise BadInput(f"{name} must be a {base.__name__}, got {getattr(self, name)!r}")
         for name in ("steps", "batch_size", "evaluate_every", "log_every"):
             if getattr(self, name) < 1:
                 raise BadInput(f"{name} must be >= 1, got {getattr(self, name)}")
@@ -87,72 +69,55 @@ class Experiment:
             raise BadInput(
                 f"evaluate_every must be a multiple of log_every ({self.log_every}), got {self.evaluate_every}"
             )
-        if self.batch_norm not in ("joint", "separate"):
-            raise unknown("batch_norm", self.batch_norm, ("joint", "separate"))
         if self.precision not in ("float32", "bfloat16"):
             raise unknown("precision", self.precision, ("float32", "bfloat16"))
-        if METHODS[self.method].adversarial:
-            if self.alpha is None:
-                raise BadInput(f"alpha must be a schedule for method {self.method}, got None")
-            if self.domain_weight is None or not (math.isfinite(self.domain_weight) and self.domain_weight >= 0):
-                raise BadInput(f"domain_weight must be finite and >= 0, got {self.domain_weight}")
-        elif self.alpha is not None or self.domain_weight is not None:
-            raise BadInput(
-                f"method {self.method} has no adversary: alpha and domain_weight must be None, "
-                f"got alpha={self.alpha}, domain_weight={self.domain_weight}"
-            )
 
-    def with_method(self, method: str) -> Self:
-        """The same recipe for another method; the adversary's fields go where there is no adversary."""
-        if method not in METHODS:
-            raise unknown("method", method, METHODS)
-        if METHODS[method].adversarial:
-            adversary = {} if METHODS[self.method].adversarial else {"alpha": Ganin(), "domain_weight": 2.0}
-        else:
-            adversary = {"alpha": None, "domain_weight": None}
-        return dataclasses.replace(self, method=method, **adversary)
-
-    def canonical(self) -> dict[str, Any]:
-        """Nested plain values; a schedule becomes its fields and its class name."""
-        return _plain(self) | {"semantics": SEMANTICS}
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        """Nested plain values, the names of method, network and optimiser among them."""
+        described = describe(self, path="experiment")
+        del described["class"]
+        for part in ("method", "network", "optimiser"):
+            described[part]["name"] = getattr(self, part).name
+        return described | {"semantics": SEMANTICS}
 
     def flat(self) -> dict[str, str]:
-        """The canonical form as MLflow params: `alpha` is the schedule's class, `alpha.gamma` one of its fields."""
-        flat: dict[str, str] = {}
-        for name, value in self.canonical().items():
-            if isinstance(value, dict):
-                flat[name] = str(value["class"])
-                flat |= {f"{name}.{key}": str(inner) for key, inner in value.items() if key != "class"}
-            else:
-                flat[name] = str(value)
-        return flat
+        """The description as MLflow params: `method` is a name, `method.alpha.gamma` a field of its schedule."""
+        return flatten(self.description)
 
-    @property
+    @cached_property
     def hash(self) -> str:
-        """16 hexadecimal digits of the SHA-256 of the canonical form."""
-        text = json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"))
+        """16 hexadecimal digits of the SHA-256 of the description."""
+        text = json.dumps(self.description, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def title(self) -> str:
-        """A short name for progress lines and the MLflow list; alpha is named where it is not the usual ramp."""
-        alpha = "" if self.alpha in (None, Ganin()) else f" alpha {show_schedule(self.alpha)}"
-        return f"{self.method} {self.pair} seed {self.seed}{alpha} [{self.network}]"
+        """A short name for progress lines and the MLflow list; begins with the method and what is unusual about it."""
+        return f"{show_method(self.method)} {self.pair} seed {self.seed} [{self.network.name}]"
 
 
-def _plain(value: Any, declared: object = None) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: _plain(getattr(value, f.name), f.type) for f in dataclasses.fields(value)}
-        return fields if isinstance(value, Experiment) else {"class": type(value).__name__} | fields
-    # 2 and 2.0 in a field of numbers are one experiment.
-    return float(value) if isinstance(value, int) and declared in (float, float | None) else value
+def show_method(method: Method) -> str:
+    """A method on one line: its name, and each field that differs from its class's default."""
+    shown = [method.name]
+    for each in dataclasses.fields(method):
+        value, usual = getattr(method, each.name), each.default
+        if value == usual:
+            continue
+        if value is True:
+            shown.append(each.name)
+        else:
+            shown.append(f"{each.name} {show_schedule(value) if isinstance(value, Schedule) else value}")
+    return " ".join(shown)
 
 
 def show_schedule(schedule: Schedule) -> str:
     """A schedule on one line, numbers to four digits: Ganin(gamma=10, alpha_max=1)."""
     fields = {f.name: getattr(schedule, f.name) for f in dataclasses.fields(schedule)}
     inner = ", ".join(
-        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+        f"{name}={value:.4g}"
+        if isinstance(value, float)
+        else f"{name}={show_schedule(value) if isinstance(value, Schedule) else value}"
         for name, value in fields.items()
         if value is not None
     )

@@ -2,14 +2,7 @@
 
 import hashlib
 
-import torch
-
 
 def derive_seed(seed: int, purpose: str) -> int:
     """A 63-bit seed for `purpose`, the same on every machine."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:8], "big") >> 1
-
-
-def seeded(seed: int, purpose: str) -> torch.Generator:
-    """A CPU generator of its own for `purpose`."""
-    return torch.Generator().manual_seed(derive_seed(seed, purpose))

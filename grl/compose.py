@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from grl.checks import require_at_least, require_between, require_count
-from grl.schedules import AnySchedule, find_position
+from grl.schedules import AnySchedule, Schedule, find_position
 
 
 @dataclass(frozen=True, kw_only=True)
-class Delay:
+class Delay(Schedule):
     """Nothing until `start`, then the whole of another schedule in the time that is left.
 
     alpha(p) = before for p < start, else schedule((p - start) / (1 - start)).
@@ -47,7 +47,7 @@ class Delay:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cap:
+class Cap(Schedule):
     """Another schedule, never above `maximum`: alpha(p) = min(schedule(p), maximum).
 
     Args:
@@ -71,7 +71,7 @@ class Cap:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scale:
+class Scale(Schedule):
     """Another schedule times a number: alpha(p) = factor · schedule(p).
 
     Args:

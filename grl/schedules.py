@@ -47,7 +47,16 @@ def _check_horizon(horizon: int | None) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Constant:
+class Schedule:
+    """What all schedules here are; derive your own from it, as a frozen dataclass."""
+
+    def __call__(self, progress: float, *, step: int | None = None) -> float:
+        """Return the value at `progress`, or at `step` where a horizon is fixed in steps."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constant(Schedule):
     """The same value throughout: alpha(p) = value.
 
     Args:
@@ -69,7 +78,7 @@ class Constant:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ganin:
+class Ganin(Schedule):
     """The paper's ramp: alpha(p) = alpha_max · (2 / (1 + exp(-gamma · p)) - 1).
 
     It starts at 0 with slope alpha_max · gamma / 2 and levels off below alpha_max. Ganin et al., JMLR 17 (2016),
@@ -102,7 +111,7 @@ class Ganin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Linear:
+class Linear(Schedule):
     """A straight line: alpha(p) = start + (end - start) · p.
 
     Args:
@@ -130,7 +139,7 @@ class Linear:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cosine:
+class Cosine(Schedule):
     """Half a cosine wave: alpha(p) = start + (end - start) · (1 - cos(pi · p)) / 2.
 
     Args:
@@ -159,7 +168,7 @@ class Cosine:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class Step(Schedule):
     """One jump: alpha(p) = before for p < at, after from p = at on. With before = 0 it is a delayed start.
 
     Args:
@@ -190,7 +199,7 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cyclic:
+class Cyclic(Schedule):
     """Triangle waves: alpha(p) = low + (high - low) · (1 - abs(2 · frac(cycles · p) - 1)).
 
     Each cycle climbs from low to high and falls back to low.
@@ -224,7 +233,7 @@ class Cyclic:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Polynomial:
+class Polynomial(Schedule):
     """A power of progress: alpha(p) = start + (end - start) · p ** power.
 
     Args:
@@ -254,12 +263,8 @@ class Polynomial:
         return (1.0 - share) * self.start + share * self.end
 
 
-Schedule = Constant | Ganin | Linear | Cosine | Step | Cyclic | Polynomial
-"""The plain schedules: every field a number, so each is a line of a configuration or an option of a command."""
-
-
 @dataclass(frozen=True, kw_only=True)
-class InverseDecay:
+class InverseDecay(Schedule):
     """The learning rate of the paper: lr(p) = lr / (1 + rate · p) ** power.
 
     Ganin et al., JMLR 17 (2016), section 5.2, where lr, rate and power are called mu_0, alpha and beta.

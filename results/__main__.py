@@ -1,90 +1,133 @@
-"""`python -m results build NAME` and `python -m results list`."""
+"""Command line: `python -m results {list, build}`."""
 
-import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
 
-from experiments.errors import BadInput, unknown
-from experiments.record import RESULTS, tracking_uri
+from experiments.errors import BadInput, run_command, unknown
+from experiments.record import names
 
-if TYPE_CHECKING:
-    from rich.console import Console
+VERBS = {
+    "list": """usage: python -m results list
 
-COMMANDS = ("build", "list")
+What can be built: every name that runs were recorded under.""",
+    "build": """usage: python -m results build NAME [OPTIONS]
+
+Print the table of NAME, write table and figures, and keep both in MLflow. NAME is what was launched:
+python -m results list
+
+  --selection V      report the step that V chooses: last (the default), source_accuracy, information_maximisation,
+                     negative_entropy, nuclear_norm, a validator of your own by its import path, or target_oracle (†)
+  --figure F         draw F: a name of the catalogue or one of your own by its import path; may be given again
+  --mixed            let runs of different data, commit, torch version or device share a cell
+  --run-figures      give every run in MLflow a figure of its own curves
+  --into FOLDER      write there (default: reports/NAME below the runs)
+  --publish          write into the committed results/tables and results/figures, too
+
+  python -m results build demo
+  python -m results build demo --selection information_maximisation
+  python -m results build demo --figure curves --figure my_module:my_figure""",
+}
+USAGE = """usage: python -m results COMMAND
+
+  list                     what can be built
+  build NAME [OPTIONS]     the table of NAME, its figures and its report
+
+each command answers --help with examples"""
+_VALUED, _FLAGS = ("--selection", "--figure", "--into"), ("--mixed", "--run-figures", "--publish")
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """An argument parser that says what is wrong in one line."""
+def read_options(arguments: Sequence[str]) -> dict[str, list[str]]:
+    """The options of `build`: name -> the values given.
 
-    def error(self, message: str) -> NoReturn:
-        raise BadInput(f"{message}; see: python -m results --help")
+    Raises:
+        BadInput: an unknown option, or one without its value.
+    """
+    found: dict[str, list[str]] = {}
+    words = iter(arguments)
+    for word in words:
+        option, equals, value = word.partition("=")
+        if option in _FLAGS and not equals:
+            found[option] = []
+        elif option in _VALUED:
+            value = value if equals else next(words, "")
+            if not value or value.startswith("--"):
+                raise BadInput(f"{option} needs a value; see: python -m results build --help")
+            found.setdefault(option, []).append(value)
+        else:
+            raise unknown("option", word, (*_VALUED, *_FLAGS))
+    return found
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = OneLineParser(prog="python -m results", description="Recorded runs become tables, figures and a report.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{build,list}")
-    builder = commands.add_parser("build", help="print the table of NAME, write table and figures, keep both in MLflow")
-    builder.add_argument("name", metavar="NAME", help="what was launched, for example demo: python -m results list")
-    builder.add_argument(
-        "--into", type=Path, default=RESULTS, metavar="FOLDER", help="receives tables/ and figures/ (default: results)"
-    )
-    commands.add_parser("list", help="what can be built")
-    if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
-        raise unknown("command", arguments[0], COMMANDS)
-    return parser.parse_args(arguments)
-
-
-def main(arguments: list[str]) -> None:
-    options = parse(arguments)
+def build(name: str, arguments: Sequence[str]) -> int:
+    options = read_options(arguments)
     # Imported late: `--help` and mistyped commands answer at once.
     from rich.console import Console
 
-    console = Console()
-    if options.command == "list":
-        print_list(console)
-        return
-    from results.building import build
+    from experiments.validators import LAST
+    from results.building import Request, build
+    from results.drawing import DEFAULT
 
-    files = build(options.name, options.into, console)
+    request = Request(
+        name,
+        selection=options.get("--selection", [LAST])[-1],
+        figures=options.get("--figure", DEFAULT),
+        mixed="--mixed" in options,
+        run_figures="--run-figures" in options,
+    )
+    into = Path(options["--into"][-1]) if "--into" in options else None
+    console = Console()
+    files = build(request, console, into, publish="--publish" in options)
     console.print("\nwritten:")
     for path in files:
         shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
         console.print(f"  {shown}", markup=False, highlight=False, soft_wrap=True)
     console.print("next: make ui", highlight=False)
+    return 0
 
 
-def print_list(console: "Console") -> None:
+def list_experiments() -> int:
     from rich.box import SIMPLE_HEAD
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from experiments.record.store import open_client
     from results.reading import list_experiments
-    from results.store import open_store
 
-    found = list_experiments(open_store())
+    found = list_experiments(open_client(create=False))
     if found.empty:
-        raise BadInput(f"{tracking_uri()} holds no run yet; make the first ones with: make demo")
+        raise BadInput(f"{names.shown_uri()} holds no run yet; make the first ones with: make demo")
     table = Table("name", "runs", "finished", "last finished", box=SIMPLE_HEAD)
     for row in found.to_dict("records"):
         last = f"{row['last']:%Y-%m-%d %H:%M} UTC" if row["finished"] else ""
         table.add_row(Text(row["name"]), str(row["runs"]), str(row["finished"]), last)
+    console = Console()
     console.print(table)
     console.print("next: python -m results build NAME", markup=False, highlight=False)
-
-
-def run(arguments: list[str]) -> int:
-    """The exit code of `main`; what a person can mend becomes one line on stderr."""
-    try:
-        main(arguments)
-    except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; files already written are whole", file=sys.stderr)
-        return 130
     return 0
 
 
+def main(arguments: list[str]) -> int:
+    match arguments:
+        case [] | ["-h" | "--help", *_]:
+            print(USAGE)
+            return 0 if arguments else 2
+        case [verb, *rest] if verb in VERBS and {"-h", "--help"} & set(rest):
+            print(VERBS[verb])
+            return 0
+        case ["list"]:
+            return list_experiments()
+        case ["build", name, *options] if not name.startswith("-"):
+            return build(name, options)
+        case ["build", *_]:
+            raise BadInput("build needs a name: python -m results list")
+        case ["list", *rest]:
+            raise BadInput(f"list takes no arguments, got {' '.join(rest)}")
+        case [verb, *_]:
+            raise unknown("command", verb, VERBS)
+    raise AssertionError(arguments)
+
+
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(run_command(main, sys.argv[1:]))

@@ -1,98 +1,117 @@
 """From one row a run to one row a cell of the table: runs that differ in their seed alone."""
 
-import numpy as np
+import re
+
 import pandas as pd
 
-from experiments import record
+from experiments.record import names
+from experiments.validators import TARGET_ORACLE
+from results.provenance import PROVENANCE
+from results.reading import FINISHED
+from results.selecting import NUMBERS
 
 # The two anchors between which a method is measured.
 LOWER, UPPER = "source_only", "target_only"
 
 CELL = ["pair", "recipe", "method", "variant"]
-TARGET = f"metric.{record.SELECTED_TARGET_ACCURACY}"
-NUMBERS = {
-    "target_accuracy": TARGET,
-    "source_accuracy": f"metric.{record.SELECTED_SOURCE_ACCURACY}",
-    "domain_loss": f"metric.{record.DOMAIN_LOSS}",
-    "proxy_a_distance": f"metric.{record.PROXY_A_DISTANCE}",
-}
-_ADVERSARY = ("alpha", "domain_weight")
+TARGET = names.TARGET_ACCURACY
+_METHOD = "method."
 
 
-def name_cells(runs: pd.DataFrame) -> pd.DataFrame:
+def name_cells(runs: pd.DataFrame, *, mixed: bool = False) -> pd.DataFrame:
     """Say which runs differ in their seed alone and so belong into one cell.
 
     Args:
         runs: one row a run, as `read_runs` returns them.
+        mixed: let runs of different data, commit, torch version or device share a cell.
 
     Returns:
-        The same rows with text columns `pair`, `recipe`, `method`, `variant` and an integer column `seed`. `recipe`
-        names the parameters outside the adversary that differ between the runs of a pair, `variant` those of the
-        adversary that differ between the runs of a method; both are empty where nothing differs.
+        The same rows with text columns `pair`, `recipe`, `method`, `variant` and an integer column `seed`. `variant`
+        names the fields of the method that differ between the runs of a method, `recipe` the other parameters, and
+        what else must be the same, that differ between the runs of a pair; both are empty where nothing differs.
     """
     named = runs.assign(pair=runs["param.pair"], method=runs["param.method"], seed=runs["param.seed"].astype(int))
-    names = [str(column).removeprefix("param.") for column in runs if str(column).startswith("param.")]
-    adversary = [name for name in names if name.split(".")[0] in _ADVERSARY]
-    named["recipe"] = _differences(named, ["pair"], sorted({*names} - {*adversary, "pair", "method", "seed"}))
-    named["variant"] = _differences(named, ["pair", "recipe", "method"], adversary)
+    parameters = {
+        str(column).removeprefix("param."): str(column) for column in runs if str(column).startswith("param.")
+    }
+    fields = {name.removeprefix(_METHOD): column for name, column in parameters.items() if name.startswith(_METHOD)}
+    others = {
+        name: column
+        for name, column in parameters.items()
+        if not name.startswith(_METHOD) and name not in ("pair", "method", "seed")
+    }
+    others |= {} if mixed else {name: name for name in PROVENANCE if name in runs}
+    named["recipe"] = _differences(named, ["pair"], others)
+    named["variant"] = _differences(named, ["pair", "recipe", "method"], fields)
     return named
+
+
+def _differences(runs: pd.DataFrame, within: list[str], columns: dict[str, str]) -> pd.Series:
+    # "network=mnist_paper steps=500": what has more than one value among the runs of a group.
+    words = pd.Series("", index=runs.index)
+    for _, group in runs.groupby(within):
+        varying = [name for name, column in columns.items() if group[column].nunique(dropna=False) > 1]
+        for name in varying:
+            values = group[columns[name]].fillna("")
+            words[group.index] += (" " + name + "=" + values).where(values != "", "")
+    return words.str.lstrip()
 
 
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
     """One row a cell; the anchors enclose the methods.
 
     Args:
-        runs: rows with the columns of `name_cells`.
+        runs: rows with the columns of `name_cells` and, for those that are finished, of `selecting`.
 
     Returns:
-        Columns pair, recipe, method, variant, pair_title, n, seeds; `<number>` and `<number>_sd` (sample standard
-        deviation, n - 1, NaN for n = 1) for each of `NUMBERS`; gap_covered, selection and target_labels ("no", or
-        what they were used for).
+        Columns pair, recipe, method, variant, pair_title, n (values averaged), planned (seeds begun), seeds, lost
+        (seeds that failed or were killed); `<number>` and `<number>_sd` (sample standard deviation, n - 1, NaN for
+        n = 1) for each of `NUMBERS`; selection and target_labels ("no", or what they were used for).
     """
     rows = []
     for key, cell in runs.groupby(CELL):
         row = dict(zip(CELL, key, strict=True))
-        row |= {"pair_title": cell[f"tag.{record.PAIR_TITLE}"].iloc[-1], "n": len(cell)}
-        row["seeds"] = " ".join(str(seed) for seed in sorted(cell["seed"]))
-        for name, column in NUMBERS.items():
-            values = cell[column].astype(float) if column in cell else pd.Series(dtype=float)
+        valued = cell[cell[TARGET].notna() & (cell["status"] == FINISHED)]
+        lost = sorted(set(cell["seed"]) - set(valued["seed"]))
+        row |= {"pair_title": cell[f"tag.{names.PAIR_TITLE}"].iloc[-1], "n": len(valued)}
+        row |= {"planned": len(valued) + len(lost), "seeds": _list(sorted(valued["seed"])), "lost": _list(lost)}
+        for name in NUMBERS:
+            values = valued[name].astype(float)
             row |= {name: values.mean(), f"{name}_sd": values.std(ddof=1)}
-        row["selection"] = cell["param.selection"].iloc[0]
-        uses = ["training"] * (row["method"] == UPPER) + ["selection"] * (row["selection"] == "target_oracle")
+        row["selection"] = runs["selection"].dropna().iloc[0]
+        uses = ["training"] * (row["method"] == UPPER) + ["selection"] * (row["selection"] == TARGET_ORACLE)
         row["target_labels"] = " and ".join(uses) or "no"
         rows.append(row)
     cells = pd.DataFrame(rows)
-    cells.insert(list(cells).index("domain_loss"), "gap_covered", gap_covered(cells))
-    place = cells["method"].map({LOWER: 0, UPPER: 2}).fillna(1)
-    return (
-        cells.assign(place=place)
-        .sort_values(["pair", "recipe", "place"], kind="stable", ignore_index=True)
-        .drop(columns="place")
-    )
+    places = [_place(*key) for key in cells[CELL].itertuples(index=False, name=None)]
+    return cells.iloc[sorted(range(len(cells)), key=places.__getitem__)].reset_index(drop=True)
 
 
-def gap_covered(cells: pd.DataFrame) -> pd.Series:
-    """(method - source_only) / (target_only - source_only) of mean target accuracies; may be negative.
+def drop_repeated(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """One run for each seed of a cell, the newest finished one; and a line for each that is left out.
 
-    Empty for the anchors themselves, and where an anchor is missing or the anchors are equal.
+    Args:
+        runs: rows with the columns of `name_cells`; those of equal parameters share a cell only where that was asked.
     """
-    covered = pd.Series(np.nan, index=cells.index)
-    for _, group in cells.groupby(["pair", "recipe"]):
-        means = group.set_index("method")["target_accuracy"]
-        if list(group["method"]).count(LOWER) == list(group["method"]).count(UPPER) == 1:
-            whole = float(means[UPPER]) - float(means[LOWER])
-            between = ~group["method"].isin([LOWER, UPPER])
-            if whole:
-                covered[group.index[between]] = (means - means[LOWER]).to_numpy()[between] / whole
-    return covered
+    repeated = runs.duplicated([*CELL, "seed"], keep="last")
+    lines = []
+    for run in runs[repeated & (runs["status"] == FINISHED)].to_dict("records"):
+        [kept] = runs[~repeated & (runs[[*CELL, "seed"]] == pd.Series(run)[[*CELL, "seed"]]).all(axis=1)].to_dict(
+            "records"
+        )
+        differs = ", ".join(
+            f"{name} {run[name]} and not {kept[name]}" for name in PROVENANCE if run[name] != kept[name]
+        )
+        lines.append(f"repeated, not in the table: {run['method']} on {run['pair']}, seed {run['seed']}, of {differs}")
+    return runs[~repeated], lines
 
 
-def _differences(runs: pd.DataFrame, within: list[str], parameters: list[str]) -> pd.Series:
-    # "network=mnist_paper steps=500": the parameters with more than one value among the runs of a group.
-    words = pd.Series("", index=runs.index)
-    for _, group in runs.groupby(within):
-        values = pd.DataFrame({name: group[f"param.{name}"].fillna("") for name in parameters}, index=group.index)
-        varying = [name for name in parameters if values[name].nunique() > 1]
-        for run_id, row in zip(values.index, values[varying].to_dict("records"), strict=True):
-            words[run_id] = " ".join(f"{name}={value}" for name, value in row.items() if value)
-    return words
+def _place(pair: str, recipe: str, method: str, variant: str) -> tuple[object, ...]:
+    # Numbers inside words by their size: alpha.value=5.0 before alpha.value=10.0.
+    words = re.split(r"(\d+(?:\.\d+)?(?:e-?\d+)?)", variant)
+    by_size = tuple(float(word) if place % 2 else word for place, word in enumerate(words))
+    return pair, recipe, {LOWER: 0, UPPER: 2}.get(method, 1), method, by_size
+
+
+def _list(seeds: list[int]) -> str:
+    return " ".join(map(str, seeds))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from experiments import record
-from results.figures import to_png
-from results.run_curves import draw_run
+from experiments.record import names
+from results.drawing.base import to_png
+from results.drawing.run_curves import draw_run
 from results.words import title_method, title_pair
 
 if TYPE_CHECKING:
@@ -25,22 +25,22 @@ def deliver_report(client: "MlflowClient", experiment_id: str, files: Iterable[P
     Args:
         client: the tracking store.
         experiment_id: where the report belongs.
-        files: tables and figures; the name of a file's folder becomes its folder among the artifacts.
+        files: tables and figures.
         text: Markdown, shown in the MLflow UI as the description of the run.
         command: how the report was built.
 
     Returns:
         The id of the run.
     """
-    found = client.search_runs([experiment_id], f"tags.{record.KIND} = 'report'", max_results=1)
-    report = found[0] if found else client.create_run(experiment_id, run_name="report", tags={record.KIND: "report"})
+    found = client.search_runs([experiment_id], f"tags.{names.KIND} = 'report'", max_results=1)
+    report = found[0] if found else client.create_run(experiment_id, run_name="report", tags={names.KIND: "report"})
     run_id = report.info.run_id
-    client.set_tag(run_id, record.COMMAND, command)
+    client.set_tag(run_id, names.COMMAND, command)
     if len(text) > LONGEST_TEXT:
         text = "Too long to be shown here: see `tables/` among the artifacts."
     client.set_tag(run_id, "mlflow.note.content", text)
     for path in files:
-        client.log_artifact(run_id, str(path), path.parent.name)
+        client.log_artifact(run_id, str(path), "figures" if path.suffix == ".png" else "tables")
     client.set_terminated(run_id)
     return run_id
 
@@ -64,7 +64,7 @@ def deliver_run_figures(client: "MlflowClient", runs: pd.DataFrame, curves: pd.D
             if any(file.path == RUN_FIGURE for file in client.list_artifacts(str(run_id), folder)):
                 continue
             run = runs.loc[[str(run_id)]].to_dict("records")[0]
-            pair = title_pair(run[f"tag.{record.PAIR_TITLE}"], run["recipe"])
+            pair = title_pair(run[f"tag.{names.PAIR_TITLE}"], run["recipe"])
             title = f"{pair}, {title_method(run['method'], run['variant'])}, seed {run['seed']}"
             path.write_bytes(to_png(draw_run(of_run, title), dpi=100))
             client.log_artifact(str(run_id), str(path), folder)

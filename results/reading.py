@@ -6,22 +6,27 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from experiments import record
 from experiments.errors import BadInput, unknown
-from results.store import answering
+from experiments.record import names
+from experiments.record.store import answering
+from results.provenance import PROVENANCE, read_provenance
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+FINISHED = "finished"
+_ENDED = (FINISHED, "failed", "killed")
+
 
 @dataclass(frozen=True)
 class RecordedRuns:
-    """The finished runs of one MLflow experiment, and a count of the others."""
+    """The runs of one MLflow experiment that have come to an end, and a count of the others."""
 
     experiment_id: str
     runs: pd.DataFrame
-    """Indexed by run id; columns `start`, `end` (timestamps), `param.<name>`, `metric.<name>` and `tag.<name>`."""
+    """Indexed by run id; columns `status` (finished, failed or killed), `start`, `end` (timestamps), `artifacts` (their
+    address), those of `read_provenance`, `param.<name>`, `metric.<name>` and `tag.<name>`."""
     left_out: dict[str, int]
     """How many runs are not in `runs`, by reason."""
 
@@ -33,7 +38,7 @@ def list_experiments(client: "MlflowClient") -> pd.DataFrame:
         experiments = client.search_experiments()
     for experiment in experiments:
         runs = _search(client, experiment.experiment_id)
-        ends = [_timestamp(run.info.end_time) for run in runs if _finished(run)]
+        ends = [_timestamp(run.info.end_time) for run in runs if _status(run) == FINISHED]
         if runs:
             rows.append((experiment.name, len(runs), len(ends), max(ends, default=pd.NaT)))
     table = pd.DataFrame(rows, columns=["name", "runs", "finished", "last"])
@@ -41,28 +46,37 @@ def list_experiments(client: "MlflowClient") -> pd.DataFrame:
 
 
 def read_runs(client: "MlflowClient", name: str) -> RecordedRuns:
-    """The finished runs of the MLflow experiment `name`; of runs with equal parameters the newest.
+    """The ended runs of the MLflow experiment `name`; of runs with equal parameters and provenance the newest.
+
+    A run that failed and was finished later is a finished run.
 
     Raises:
         BadInput: no such experiment (with the nearest name), or no finished run in it.
+        Unreachable: the store failed.
     """
     with answering(f"the MLflow store does not answer for {name!r}"):
         experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        names = list(list_experiments(client)["name"])
-        if not names:
-            raise BadInput(f"nothing to build {name!r} from: {record.tracking_uri()} holds no run yet; try: make demo")
-        raise unknown("experiment", name, names)
+        known = list(list_experiments(client)["name"])
+        if not known:
+            raise BadInput(f"nothing to build {name!r} from: {names.shown_uri()} holds no run yet; try: make demo")
+        raise unknown("experiment", name, known)
     found = _search(client, experiment.experiment_id)
-    left_out = Counter(run.info.status.lower() for run in found if not _finished(run))
-    newest = {frozenset(run.data.params.items()): run for run in found if _finished(run)}  # the oldest came first
-    repeated = len(found) - left_out.total() - len(newest)
-    reasons = dict(sorted(left_out.items())) | ({"repeated": repeated} if repeated else {})
-    if not newest:
-        others = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "no run at all"
+    left_out = Counter(_status(run) for run in found if _status(run) not in _ENDED)
+    if not any(_status(run) == FINISHED for run in found):
+        counts = Counter(map(_status, found))
+        others = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no run at all"
         raise BadInput(f"nothing to build {name!r} from: no finished run ({others})")
-    rows = {run.info.run_id: _row(run) for run in newest.values()}
-    return RecordedRuns(experiment.experiment_id, pd.DataFrame.from_dict(rows, orient="index"), reasons)
+    ended = [run for run in found if _status(run) in _ENDED]
+    runs = pd.DataFrame([_row(run) for run in ended], index=[run.info.run_id for run in ended])
+    runs = runs.join(read_provenance(runs))
+    # The oldest came first: sorted by status, the newest finished run of each kind is its last.
+    runs = runs.iloc[(runs["status"] == FINISHED).argsort(kind="stable")]
+    same = [column for column in runs if str(column).startswith("param.")] + list(PROVENANCE)
+    superseded = runs.duplicated(subset=same, keep="last")
+    repeated = int((superseded & (runs["status"] == FINISHED)).sum())
+    reasons = dict(sorted(left_out.items())) | ({"repeated": repeated} if repeated else {})
+    return RecordedRuns(experiment.experiment_id, runs[~superseded], reasons)
 
 
 def _search(client: "MlflowClient", experiment_id: str) -> "list[Run]":
@@ -71,7 +85,7 @@ def _search(client: "MlflowClient", experiment_id: str) -> "list[Run]":
     with answering("the MLflow store does not list its runs"):
         while True:
             page = client.search_runs(
-                [experiment_id], f"tags.{record.KIND} = 'run'", order_by=["start_time ASC"], page_token=token
+                [experiment_id], f"tags.{names.KIND} = 'run'", order_by=["start_time ASC"], page_token=token
             )
             found += page
             token = page.token
@@ -79,12 +93,13 @@ def _search(client: "MlflowClient", experiment_id: str) -> "list[Run]":
                 return found
 
 
-def _finished(run: "Run") -> bool:
-    return run.info.status == "FINISHED"
+def _status(run: "Run") -> str:
+    return run.info.status.lower()
 
 
 def _row(run: "Run") -> dict[str, object]:
-    row: dict[str, object] = {"start": _timestamp(run.info.start_time), "end": _timestamp(run.info.end_time)}
+    row: dict[str, object] = {"status": _status(run), "artifacts": run.info.artifact_uri}
+    row |= {"start": _timestamp(run.info.start_time), "end": _timestamp(run.info.end_time)}
     for kind, values in (("param", run.data.params), ("metric", run.data.metrics), ("tag", run.data.tags)):
         row |= {f"{kind}.{name}": value for name, value in values.items()}
     return row

@@ -1,11 +1,12 @@
-"""What stands around a table: where it comes from, how it was made, and what it shows."""
+"""How numbers, methods and pairs are printed, and what a table shows, in sentences."""
 
 import math
+from typing import Any
 
 import pandas as pd
 
-from experiments import record
-from results.cells import CELL, LOWER, UPPER
+from results.cells import LOWER, UPPER
+from results.statistics import FEWEST_SEEDS, LEVEL
 
 MARK = "†"
 
@@ -38,96 +39,87 @@ def title_pair(pair_title: str, recipe: str) -> str:
 
 
 def count_seeds(counts: pd.Series) -> str:
-    """How many seeds the cells have: "n = 5 seeds"."""
+    """How many seeds the cells have.
+
+    >>> count_seeds(pd.Series([5, 5])), count_seeds(pd.Series([1, 3]))
+    ('n = 5 seeds', 'n = 1 to 3 seeds')
+    """
     low, high = int(counts.min()), int(counts.max())
     return f"n = {low if low == high else f'{low} to {high}'} seed{'s' if high > 1 else ''}"
 
 
-def describe_origin(runs: pd.DataFrame, name: str) -> str:
-    """Commit, date, n, hardware and commands behind a table, in one line.
-
-    Args:
-        runs: one row a run, with the columns of `name_cells`.
-        name: what the table is built from.
-    """
-    commits = " ".join(commit[:12] for commit in _all(runs, record.COMMIT))
-    clean = _all(runs, record.DIRTY) == ["false"]
-    days = sorted({f"{day:%Y-%m-%d}" for day in runs["end"]})
-    parts = [
-        f"commit {commits}" + ("" if clean else " with uncommitted changes"),
-        days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}",
-        count_seeds(runs.groupby(CELL).size()),
-        " and ".join(_all(runs, record.HARDWARE)),
-        " and ".join(f"`{line}`" for line in [*_all(runs, record.COMMAND), f"python -m results build {name}"]),
-    ]
-    return " ".join("; ".join(parts).split())
-
-
-def describe_rows(runs: pd.DataFrame, cells: pd.DataFrame, left_out: dict[str, int]) -> list[str]:
-    """What a reader must know of the rows: selection, use of target labels, protocols, runs left out.
-
-    Args:
-        runs: one row a run, with the columns of `name_cells`.
-        cells: of `summarise`.
-        left_out: of `read_runs`.
-    """
-    selections = list(dict.fromkeys(cells["selection"]))
-    lines = ["accuracies on the test splits, mean ± sample standard deviation over n seeds; domain loss in nats"]
-    lines.append("gap = (method - source only) / (target only - source only); PAD = proxy A-distance of the features")
-    lines.append(f"selection of the reported step: {selections[0] if len(selections) == 1 else 'see its column'}")
-    for use, rows in cells[cells["target_labels"] != "no"].groupby("target_labels"):
-        methods = ", ".join(dict.fromkeys(title_method(method) for method in rows["method"]))
-        lines.append(f"{MARK} target labels used for {use}: {methods}")
-    protocols = _all(runs, record.PROTOCOL)
-    if len(protocols) == 1:
-        lines.append(f"protocol: {protocols[0]}")
-    for _, group in runs.groupby("pair"):
-        title = group[f"tag.{record.PAIR_TITLE}"].iloc[-1]
-        if len(protocols) > 1:
-            lines += [f"protocol of {title}: {protocol}" for protocol in _all(group, record.PROTOCOL)]
-        versions = len(_all(group, record.DATA_FINGERPRINT))
-        if versions > 1:
-            lines.append(f"caution: the runs of {title} saw {versions} different versions of its data")
-    if left_out:
-        lines.append("not in the table: " + ", ".join(f"{count} {reason}" for reason, count in left_out.items()))
-    return lines
-
-
-def put_into_words(cells: pd.DataFrame, comparisons: pd.DataFrame) -> list[str]:
+def put_into_words(cells: pd.DataFrame) -> list[str]:
     """One sentence a method and pair: is it above source_only, by how much, and how sure is that?
 
     Args:
-        cells: of `summarise`.
-        comparisons: of `compare`.
+        cells: of `summarise`, joined with `compare`.
     """
-    sentences = []
-    compared = cells[~cells["method"].isin([LOWER, UPPER])].merge(comparisons, on=CELL, how="left")
-    for cell in compared.to_dict("records"):
-        subject = f"{title_pair(cell['pair_title'], cell['recipe'])}: {title_method(cell['method'], cell['variant'])}"
-        difference, n, p_value = cell["difference"], cell["n_paired"], cell["p_value"]
-        if math.isnan(n):
-            sentences.append(f"{subject} shares no seed with a run of source only, so nothing is compared")
-        elif n == 1:
-            sentences.append(f"{subject} - source only = {fraction(difference)} with one seed: no spread, so no test")
-        else:
-            evidence = f"95 % interval {fraction(cell['difference_low'])} to {fraction(cell['difference_high'])}"
-            evidence += f", paired t-test p {_compared(p_value)}, n = {n:.0f} seeds"
-            if p_value < 0.05:
-                side = "above" if difference > 0 else "below"
-                sentences.append(f"{subject} is {side} source only by {fraction(abs(difference))} ({evidence})")
-            else:
-                sentences.append(
-                    f"{subject} is not shown to differ from source only: {fraction(difference)} ({evidence})"
-                )
-    return sentences
+    compared = cells[~cells["method"].isin([LOWER, UPPER])]
+    return [f"{title_cell(cell)} {_judge(cell)}" for cell in compared.to_dict("records")]
 
 
-def _compared(p_value: float) -> str:
-    if math.isnan(p_value):
-        return "undefined without spread"
-    return "< .001" if p_value < 0.001 else f"= {fraction(p_value)}"
+def title_cell(cell: dict[Any, Any]) -> str:
+    """A cell as it is printed: pair, method and variant."""
+    return f"{title_pair(cell['pair_title'], cell['recipe'])}: {title_method(cell['method'], cell['variant'])}"
 
 
-def _all(runs: pd.DataFrame, tag: str) -> list[str]:
-    column = f"tag.{tag}"
-    return list(dict.fromkeys(runs[column].dropna())) if column in runs else ["unknown"]
+def _judge(cell: dict[Any, Any]) -> str:
+    difference, n, low, high = (cell[name] for name in ("difference", "n_paired", "difference_low", "difference_high"))
+    if not n > 0:
+        return "shares no finished seed with a run of source only, so nothing is compared"
+    if n == 1:
+        return f"- source only = {fraction(difference)} with one seed: no spread, so no test"
+    if math.isnan(low):
+        return f"- source only = {fraction(difference)} with each of {n:.0f} seeds: no spread, so no test"
+    each = " ".join(fraction(float(value)) for value in cell["differences"].split())
+    evidence = (
+        f"(95 % interval {fraction(low)} to {fraction(high)}, paired t-test {p_value(cell['p_value'])}, "
+        f"{p_value(cell['p_holm'])} after Holm, n = {n:.0f} seeds: {each})"
+    )
+    if cell["lost"]:
+        return f"- source only = {fraction(difference)}, survivors only, so nothing is claimed {evidence}"
+    if n < FEWEST_SEEDS:
+        return f"- source only = {fraction(difference)}, with fewer than {FEWEST_SEEDS} seeds no verdict {evidence}"
+    if not cell["p_holm"] < LEVEL:
+        return f"is not shown to differ from source only: {fraction(difference)} {evidence}{_more_seeds(cell)}"
+    side = "above" if difference > 0 else "below"
+    return f"is {side} source only by {fraction(abs(difference))} {evidence}{_more_seeds(cell)}"
+
+
+def _more_seeds(cell: dict[Any, Any]) -> str:
+    more = cell["n_required"] - cell["n_paired"]
+    if not more > 0:
+        return ""
+    return f"; a claim would need {more:.0f} seeds more" if more < 1000 else "; no number of seeds would show so little"
+
+
+def p_value(value: float) -> str:
+    """A p-value as it is printed.
+
+    >>> p_value(0.0004), p_value(0.0312)
+    ('p < .001', 'p = .031')
+    """
+    return "p < .001" if value < 0.001 else f"p = {fraction(value)}"
+
+
+def put_pairs_into_words(pairs: pd.DataFrame) -> list[str]:
+    """One sentence a method on the mean over its pairs.
+
+    Args:
+        pairs: of `average_pairs`, with p_holm.
+    """
+    lines = []
+    for row in pairs.to_dict("records"):
+        subject = f"mean over {row['pairs']} pairs{f' ({recipe})' if (recipe := row['recipe']) else ''}"
+        line = f"{subject}: {title_method(row['method'], row['variant'])} - source only = {fraction(row['difference'])}"
+        if math.isnan(row["p_value"]):
+            lines.append(f"{line}; a pair with one seed or without spread leaves no test")
+            continue
+        interval = f"{fraction(row['difference_low'])} to {fraction(row['difference_high'])}"
+        line += f" (95 % interval {interval}, {row['degrees']:.1f} degrees of freedom after Satterthwaite, "
+        line += f"{p_value(row['p_value'])}, {p_value(row['p_holm'])} after Holm)"
+        if not math.isnan(row["wilcoxon_p"]):
+            line += f"; do pairs agree? Wilcoxon {p_value(row['wilcoxon_p'])}"
+            line += ", exploratory: pairs share domains" if row["exploratory"] else ""
+        lines.append(line)
+    return lines

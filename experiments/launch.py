@@ -1,0 +1,204 @@
+"""What was asked for: from a name and options to experiments, whoever brings them."""
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from datasets import load_pair
+from experiments.errors import BadInput, unknown
+from experiments.experiment import Experiment
+from experiments.identity import find, rebuild
+from experiments.networks import check_fit
+from experiments.options import Option, list_leaves, read_fields, refuse_unknown, show_fields, split_options, vary
+from experiments.recipes import RECIPES, Recipe
+from experiments.recipes.base import for_pair
+from experiments.record.files import read_json
+from experiments.record.folder import folder_of
+from experiments.record.names import RUN
+from experiments.training.alone import sample_shape
+from experiments.training.machine import Machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """How to run, beside what to run; changes no number beyond rounding."""
+
+    workers: int = 2
+    """Training processes, each with one thread."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, … or mps; auto is the first of CUDA, MPS and CPU that is there."""
+    compile: str = "no"
+    """no, inductor (fuses kernels) or cudagraphs (replays all kernels of a step as one)."""
+    deterministic: bool = False
+    """On CUDA: the same bits every time, at some cost. The CPU gives them always."""
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise BadInput(f"workers must be >= 1, got {self.workers}")
+
+    @property
+    def machine(self) -> Machine:
+        """How each run computes."""
+        return Machine(device=self.device, compile=self.compile, deterministic=self.deterministic)  # type: ignore
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What a command line asks for.
+
+    Attributes:
+        name: Of the MLflow experiment that the runs belong to.
+        experiments: The runs, each once.
+        how: How to run them.
+        modules: What a worker imports first: where a recipe of the user's own stands.
+        help: The text to print instead, if help was asked for.
+    """
+
+    name: str
+    experiments: list[Experiment]
+    how: How = field(default_factory=How)
+    modules: tuple[str, ...] = ()
+    help: str = ""
+
+
+def read_command(verb: str, name: str, arguments: Sequence[str]) -> Launch:
+    """The experiments that NAME and OPTIONS stand for.
+
+    Raises:
+        BadInput: a name, an option or a value that cannot be used.
+    """
+    program = f"python -m experiments {verb} {name}"
+    options = split_options(arguments)
+    recipe = find_recipe(name)
+    parameters = _parameters(recipe)
+    given = {path: values for path, values in options if path in parameters}
+    built = _call(recipe, name, {path: _read(path, values, parameters[path]) for path, values in given.items()})
+    experiments, modules = _checked(built, name), _module_of(name)
+    rest = [option for option in options if option[0] not in parameters]
+    how_names = [each.name for each in dataclasses.fields(How)]
+    if any(path == "help" for path, _ in rest):
+        own = "".join(f"\n  --{each} (default: {value})" for each, value in parameters.items())
+        description = " ".join((recipe.__doc__ or "").split())
+        text = show_fields(experiments[0], program, description) + (f"\noptions of the recipe{own}\n" if own else "")
+        return Launch(name, experiments, modules=modules, help=f"{text}\n{show_fields(How(), program, '')}")
+    chosen = [(path, values) for path, values in rest if path.removeprefix("no_") in how_names]
+    how = read_fields(How(), chosen, program) if chosen else How()
+    fields = [option for option in rest if option not in chosen]
+    return Launch(_plain(name), vary_all(experiments, fields, [*how_names, *parameters], program), how, modules)
+
+
+def vary_all(
+    experiments: Sequence[Experiment], options: Sequence[Option], known: Sequence[str], program: str
+) -> list[Experiment]:
+    """Every experiment with what the options say of its fields; one must have the field, not all.
+
+    Raises:
+        BadInput: an option that no experiment has, or a value that a field cannot have.
+    """
+    varied: list[Experiment] = []
+    left: list[list[Option]] = []
+    for experiment in experiments:
+        experiment, others = vary(experiment, options, program)
+        varied.append(experiment)
+        left.append(others)
+    nobodys = [option for option in left[0] if all(option in others for others in left)]
+    leaves = [*known, *dict.fromkeys(leaf for each in varied for leaf in list_leaves(each))]
+    refuse_unknown(nobodys, leaves, program)
+    return list(dict.fromkeys(varied))
+
+
+def find_recipe(name: str) -> Recipe:
+    """The function behind a name: a recipe of the catalogue, one by its import path, a pair, or a recorded run.
+
+    Raises:
+        BadInput: there is none.
+    """
+    if name in RECIPES:
+        return RECIPES[name]
+    if ":" in name:
+        found = find(name)
+        if not callable(found):
+            raise BadInput(f"{name} must be a recipe, a function that returns an Experiment or a list, got {found!r}")
+        return found
+    if re.fullmatch(r"[0-9a-f]{16}", name):
+        description = read_json(folder_of(name) / RUN, needs=("experiment",))
+        if description is None:
+            raise BadInput(f"there is no run {name} in {folder_of(name).parent}")
+        return lambda: rebuild(description["experiment"])
+    if "_to_" in name:
+        return lambda: for_pair(name)
+    raise unknown("experiment, table or pair", name, RECIPES)
+
+
+def _parameters(recipe: Recipe) -> dict[str, Any]:
+    # The parameters of a recipe that can be given as options: those with a default.
+    try:
+        signature = inspect.signature(recipe)
+    except (TypeError, ValueError):
+        return {}
+    return {
+        name: each.default for name, each in signature.parameters.items() if each.default is not inspect.Parameter.empty
+    }
+
+
+def _read(name: str, values: Sequence[str], default: Any) -> Any:
+    kind = type(default)
+    try:
+        if kind not in (int, float, str) or len(values) != 1:
+            raise ValueError
+        return kind(values[0])
+    except ValueError:
+        what = {int: "a whole number", float: "a number", str: "one word"}.get(kind, "given in Python")
+        raise BadInput(f"{name} must be {what}, got {' '.join(values) or 'nothing'}") from None
+
+
+def _call(recipe: Recipe, name: str, arguments: dict[str, Any]) -> Any:
+    try:
+        inspect.signature(recipe).bind(**arguments)
+    except TypeError as error:
+        raise BadInput(f"{name} must be callable without arguments to be a recipe: {error}") from None
+    return recipe(**arguments)
+
+
+def _checked(built: Any, name: str) -> list[Experiment]:
+    experiments = list(built) if isinstance(built, (list, tuple)) else [built]
+    wrong = next((each for each in experiments if not isinstance(each, Experiment)), None)
+    if wrong is not None or not experiments:
+        raise BadInput(f"{name} must return an Experiment or a list of them, got {wrong if experiments else built!r}")
+    return experiments
+
+
+def _module_of(name: str) -> tuple[str, ...]:
+    return (name.partition(":")[0],) if ":" in name else ()
+
+
+def _plain(name: str) -> str:
+    # As the name of an MLflow experiment.
+    return name.partition(":")[2].replace(".", "_") if ":" in name else name
+
+
+def check_all(experiments: Sequence[Experiment]) -> None:
+    """Refuse what cannot be trained: a missing pair, or a network and a method that do not fit it.
+
+    Raises:
+        BadInput: the first that cannot.
+        DatasetError: a pair that is not there.
+    """
+    checked = set()
+    for experiment in experiments:
+        key = (experiment.pair, experiment.method, experiment.network, experiment.augment)
+        if key in checked:
+            continue
+        checked.add(key)
+        pair = load_pair(experiment.pair)
+        if experiment.augment != type(experiment.augment)():
+            experiment.augment.check(pair.shape)
+        check_fit(
+            experiment.network,
+            experiment.method.heads,
+            shape=sample_shape(pair, experiment.augment),
+            classes=len(pair.class_names),
+        )

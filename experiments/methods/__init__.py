@@ -1,0 +1,15 @@
+"""The catalogue of methods. A method of a user's own needs no line here: a recipe names its class."""
+
+from experiments.methods.anchors import SourceOnly, TargetOnly
+from experiments.methods.base import Adversarial, BothDomains, Losses, Method, Passed, mean_of_training, open_splits
+from experiments.methods.cdan import CDAN
+from experiments.methods.daln import DALN
+from experiments.methods.dann import DANN
+from experiments.methods.mcd import MCD
+from experiments.methods.mdd import MDD
+
+METHODS: dict[str, type[Method]] = {each.name: each for each in (SourceOnly, TargetOnly, DANN, CDAN, MDD, MCD, DALN)}
+
+__all__ = [
+    "METHODS", "Adversarial", "BothDomains", "Losses", "Method", "Passed", "mean_of_training", "open_splits"
+]  # fmt: skip

@@ -1,0 +1,204 @@
+"""The form of a method: what it reads, the heads it needs, its scheduled values, and what one step minimises.
+
+A method is a frozen dataclass with its own fields. It is cut at the features: the loop passes a batch through the
+feature extractor and the label predictor, the method makes a loss of what comes out.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from datasets import Batch, DomainPair, Labelled, LabelledBatch, Unlabelled
+from experiments.errors import BadInput, unknown
+from experiments.networks.base import Build, Network, Networks
+from experiments.record.names import ADVERSARIAL_LOSS, DOMAIN_ACCURACY, DOMAIN_LOSS, LABEL_LOSS
+from grl.losses import AdversarialLoss, domain_loss
+from grl.schedules import Ganin, Schedule
+
+Reads = Literal["source", "source and target", "target labels"]
+
+
+class Passed(NamedTuple):
+    """One batch behind the feature extractor; source first.
+
+    Attributes:
+        features: `(N, F)`, of all that the method reads.
+        label_logits: `(n, C)` of the labelled samples, or `(N, C)` of all (`Method.predicts`).
+        labels: `(n,)`, of the first n samples.
+        domain_labels: source 0, target 1, `(N,)`.
+    """
+
+    features: Tensor
+    label_logits: Tensor
+    labels: Tensor
+    domain_labels: Tensor
+
+
+class Losses(NamedTuple):
+    """What one step minimises and shows, 0-d tensors in nats.
+
+    Attributes:
+        objective: What is minimised: the label loss, and whatever the method adds to it.
+        label_loss: The part of it that is no adversary's.
+        curves: What is logged, by name.
+        domain_logits: The adversary's logits of "this sample is from the target", `(N,)`; None where it has none.
+    """
+
+    objective: Tensor
+    label_loss: Tensor
+    curves: dict[str, Tensor]
+    domain_logits: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """Base of all methods.
+
+    Attributes:
+        name: As in `--method NAME`, and as printed in tables.
+        version: Raise it when a change of the code changes the numbers; it is part of a run's hash.
+        reads: The training splits it may see. What it does not read is never opened.
+        predicts: Whose label logits it needs: those of the labelled samples, or of all.
+        together: Whether many runs may be trained as one program (`training.together`): not where `losses` draws random
+            numbers or branches on values.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    reads: ClassVar[Reads]
+    predicts: ClassVar[Literal["labelled", "all"]] = "labelled"
+    together: ClassVar[bool] = True
+
+    def heads(self, network: Network, width: int, classes: int) -> Mapping[str, Build]:
+        """What stands on the features beside the label predictor: a name, and a function that builds it.
+
+        Args:
+            network: Offers `domain_head(width)` and `label_head(width, classes)`.
+            width: F, of the features.
+            classes: C.
+        """
+        return {}
+
+    def scheduled(self, progress: float, step: int) -> dict[str, float]:
+        """The value of every field that is a schedule; `losses` receives it under the field's name."""
+        return {name: schedule(progress, step=step) for name, schedule in self.schedules.items()}
+
+    @cached_property
+    def schedules(self) -> dict[str, Schedule]:
+        """The fields that are schedules. Runs that differ in these and in their seed can be trained as one program."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Schedule)}
+
+    def forward(self, networks: Networks, batches: Mapping[str, Batch]) -> Passed:
+        """Pass the batches, by domain, through extractor and label predictor."""
+        [batch] = batches.values()
+        assert isinstance(batch, LabelledBatch)
+        features = networks.feature_extractor(batch.inputs)
+        return Passed(
+            features,
+            networks.label_predictor(features),
+            batch.labels,
+            torch.zeros(len(features), device=features.device),
+        )
+
+    def losses(self, networks: Networks, passed: Passed, **scheduled: float) -> Losses:
+        """What one step minimises: the label loss alone."""
+        label_loss = cross_entropy(passed.label_logits, passed.labels)
+        return Losses(label_loss, label_loss, {LABEL_LOSS: label_loss})
+
+
+@dataclass(frozen=True, kw_only=True)
+class BothDomains(Method):
+    """A method that reads source and target."""
+
+    reads = "source and target"
+    batch_norm: Literal["joint", "separate"] = "joint"
+    """Source and target in one forward pass (statistics of both), or in a pass each."""
+
+    def __post_init__(self) -> None:
+        if self.batch_norm not in ("joint", "separate"):
+            raise unknown("method.batch_norm", self.batch_norm, ("joint", "separate"))
+
+    def forward(self, networks: Networks, batches: Mapping[str, Batch]) -> Passed:
+        source, target = batches["source"], batches["target"]
+        assert isinstance(source, LabelledBatch)
+        count = len(source.inputs)
+        if self.batch_norm == "joint":
+            features = networks.feature_extractor(torch.cat([source.inputs, target.inputs]))
+        else:
+            features = torch.cat([networks.feature_extractor(half.inputs) for half in (source, target)])
+        domain_labels = torch.zeros(len(features), device=features.device)
+        domain_labels[count:] = 1
+        predicted = features if self.predicts == "all" else features[:count]
+        return Passed(features, networks.label_predictor(predicted), source.labels, domain_labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adversarial(BothDomains):
+    """A method whose adversary sees the features through the gradient reversal.
+
+    objective = label_loss + domain_weight · adversary(...); the reversal is inside the adversary's loss, so it is
+    added, never subtracted.
+
+    Attributes:
+        adds_domain_loss: Whether the adversary's loss is the domain loss itself; where it is another one, both are
+            logged.
+    """
+
+    adds_domain_loss: ClassVar[bool] = True
+    alpha: Schedule = Ganin()
+    """Coefficient inside the gradient reversal layer over progress."""
+    domain_weight: float = 2.0
+    """Weight of the adversary's loss in the objective; 2 is the paper's sum of two means."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (math.isfinite(self.domain_weight) and self.domain_weight >= 0):
+            raise BadInput(f"method.domain_weight must be finite and >= 0, got {self.domain_weight}")
+
+    def adversary(self, networks: Networks, passed: Passed, alpha: float) -> AdversarialLoss:
+        """The adversary's loss, with the features reversed inside it."""
+        raise NotImplementedError
+
+    def losses(self, networks: Networks, passed: Passed, *, alpha: float, **scheduled: float) -> Losses:
+        label_loss = cross_entropy(passed.label_logits[: len(passed.labels)], passed.labels)
+        loss, domain_logits = self.adversary(networks, passed, alpha)
+        curves = {LABEL_LOSS: label_loss}
+        if domain_logits is not None:
+            known = domain_logits.detach()
+            curves[DOMAIN_LOSS] = loss if self.adds_domain_loss else domain_loss(known, passed.domain_labels)
+            # The share of samples whose domain the adversary names rightly; 0.5 is confusion.
+            curves[DOMAIN_ACCURACY] = ((known > 0) == passed.domain_labels.bool()).float().mean()
+        if domain_logits is None or not self.adds_domain_loss:
+            curves[ADVERSARIAL_LOSS] = loss
+        return Losses(label_loss + self.domain_weight * loss, label_loss, curves, domain_logits)
+
+
+def open_splits(reads: Reads, pair: DomainPair) -> dict[str, Labelled | Unlabelled]:
+    """The training splits that a method reads, by domain.
+
+    `source` never opens the target, and only `target labels` asks for its labels.
+    """
+    match reads:
+        case "source":
+            return {"source": pair.source}
+        case "source and target":
+            return {"source": pair.source, "target": pair.target}
+        case "target labels":
+            return {"target": pair.reveal_target_labels(reader="target_only")}
+
+
+def mean_of_training(reads: Reads, pair: DomainPair) -> Tensor:
+    """The mean of what is trained on, which is subtracted from all inputs: `source_only` owes nothing to the target.
+
+    Returns:
+        `(C,)` or `(D,)`.
+    """
+    return torch.stack([split.mean() for split in open_splits(reads, pair).values()]).mean(0)

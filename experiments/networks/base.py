@@ -1,0 +1,133 @@
+"""The form of a network: a feature extractor, and the heads that stand on its features.
+
+A network is a frozen dataclass whose fields are what its paper leaves open. It fits itself to a pair: it is told the
+shape of an input and the number of classes. All heads return logits. Weights are PyTorch's defaults, drawn from a
+random stream per part, so that the extractor starts from the same weights whatever the method.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from experiments.errors import BadInput
+from experiments.randomness import derive_seed
+
+Build = Callable[[], nn.Module]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """How to build the parts of a network for inputs of one shape.
+
+    Attributes:
+        name: as in `--network NAME`.
+        version: raise it when a change of the code changes the numbers; it is part of a run's hash.
+        together: how many runs are trained as one program at most (`training.together`): where
+            `tests.benchmarks.together` found the largest gain; 1 where there is none. More than 1 for networks without
+            BatchNorm and Dropout alone.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    together: ClassVar[int] = 1
+
+    def feature_extractor(self, shape: tuple[int, ...]) -> nn.Module:
+        """Inputs `(N, *shape)`, images with the channels first, to features `(N, F)`.
+
+        Raises:
+            BadInput: it cannot take inputs of this shape.
+        """
+        raise NotImplementedError
+
+    def label_head(self, width: int, classes: int) -> nn.Module:
+        """Features `(N, width)` to label logits `(N, classes)`."""
+        return nn.Linear(width, classes)
+
+    def domain_head(self, width: int) -> nn.Module:
+        """What stands behind the reversal: `(N, width)` to domain logits `(N,)`."""
+        return nn.Sequential(nn.Linear(width, 1), nn.Flatten(0))
+
+    def refuse(self, shape: tuple[int, ...], takes: str) -> BadInput:
+        """The error for inputs of a shape that it cannot take."""
+        return BadInput(f"network {self.name} takes {takes}, got inputs of shape {shape}")
+
+
+class Networks(nn.Module):
+    """The networks of one run: extractor, label predictor, and the method's own heads by name."""
+
+    def __init__(self, feature_extractor: nn.Module, label_predictor: nn.Module, heads: Mapping[str, nn.Module]):
+        super().__init__()
+        self.feature_extractor = feature_extractor
+        self.label_predictor = label_predictor
+        self.heads = nn.ModuleDict(heads)
+
+    def predict(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (N, F) and label logits (N, C) of inputs (N, ...)."""
+        features = self.feature_extractor(inputs)
+        return features, self.label_predictor(features)
+
+
+def build_networks(
+    network: Network,
+    heads: Callable[[Network, int, int], Mapping[str, Build]],
+    *,
+    shape: tuple[int, ...],
+    classes: int,
+    seed: int,
+) -> Networks:
+    """Build networks with seeded weights, leaving the global random state as it was.
+
+    Args:
+        network: What they are.
+        heads: `Method.heads`: of the network, the width of the features and the number of classes.
+        shape: Of one input, images with the channels first.
+        classes: How many label logits.
+        seed: Of the run.
+
+    Raises:
+        BadInput: The network cannot take these inputs, or returns no features `(N, F)`.
+    """
+
+    def draw(part: str, build: Build) -> nn.Module:
+        torch.manual_seed(derive_seed(seed, f"init/{part}"))
+        return build()
+
+    with torch.random.fork_rng(devices=[]):
+        extractor = draw("feature_extractor", lambda: network.feature_extractor(shape))
+        width = _measure_width(network, extractor, shape)
+        predictor = draw("label_predictor", lambda: network.label_head(width, classes))
+        built = {name: draw(name, build) for name, build in heads(network, width, classes).items()}
+    networks = Networks(extractor, predictor, built)
+    return networks.to(memory_format=torch.channels_last) if len(shape) == 3 else networks
+
+
+@torch.no_grad()
+def _measure_width(network: Network, extractor: nn.Module, shape: tuple[int, ...]) -> int:
+    mode = extractor.training
+    device = next((each.device for each in extractor.parameters()), torch.device("cpu"))
+    try:
+        features = extractor.eval()(torch.zeros(2, *shape, device=device))
+    except (RuntimeError, ValueError, IndexError) as error:  # what torch raises for shapes that do not fit
+        reason = str(error).splitlines()[0]
+        raise BadInput(f"network {network.name} cannot take inputs of shape {shape}: {reason}") from None
+    finally:
+        extractor.train(mode)
+    if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != 2:
+        got = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+        raise BadInput(f"network {network.name} must return features (N, F), got {got} for 2 inputs of shape {shape}")
+    return features.shape[1]
+
+
+def check_fit(
+    network: Network, heads: Callable[[Network, int, int], Mapping[str, Build]], *, shape: tuple[int, ...], classes: int
+) -> None:
+    """Refuse a network that cannot take a pair's inputs, or a method's heads that do not stand on it, without weights.
+
+    Raises:
+        BadInput: as `build_networks`.
+    """
+    with torch.device("meta"):
+        build_networks(network, heads, shape=shape, classes=classes, seed=0)

@@ -1,0 +1,112 @@
+"""ResNets of torchvision for photographs, with the bottleneck that adversarial training puts behind them."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from experiments.errors import BadInput
+from experiments.networks.base import Network
+
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNet(Network):
+    """Convolutions of a ResNet, their average, and a linear bottleneck with BatchNorm.
+
+    Long et al. (2018) and those after them train 256 features behind ResNet-50; the widths of the domain classifier are
+    Ganin et al.'s (2016) for Office.
+    """
+
+    depth: ClassVar[int]
+    weights: str = "random"
+    """random; imagenet, which torchvision must have downloaded before (a run never downloads); or the path of a file
+    that `torch.save` wrote of a torchvision state dict."""
+    bottleneck: int = 256
+    """Width of the features; 0 takes the average as it is."""
+    domain_width: int = 1024
+    """Units of both hidden layers of the domain classifier."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("bottleneck", 0), ("domain_width", 1)):
+            if getattr(self, name) < least:
+                raise BadInput(f"network.{name} must be >= {least}, got {getattr(self, name)}")
+
+    def feature_extractor(self, shape: tuple[int, ...]) -> nn.Module:
+        import torchvision.models  # a second, for those who need it
+
+        if len(shape) != 3 or shape[0] != 3 or min(shape[1:]) < 32:
+            raise self.refuse(shape, "colour images of at least 32 × 32, (3, H, W)")
+        resnet = getattr(torchvision.models, f"resnet{self.depth}")(weights=None)
+        if self.weights != "random" and resnet.conv1.weight.device.type != "meta":
+            resnet.load_state_dict(self._read_weights(torchvision.models))
+        width = resnet.fc.in_features
+        resnet.fc = nn.Identity()
+        layers: list[nn.Module] = [resnet]
+        if self.weights != "random":
+            layers.insert(0, _Scaled())
+        if self.bottleneck:
+            layers += [nn.Linear(width, self.bottleneck), nn.BatchNorm1d(self.bottleneck), nn.ReLU()]
+        return nn.Sequential(*layers)
+
+    def domain_head(self, width: int) -> nn.Module:
+        hidden = self.domain_width
+        return nn.Sequential(
+            nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(0.5),
+            nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(0.5),
+            nn.Linear(hidden, 1), nn.Flatten(0),
+        )  # fmt: skip
+
+    def _read_weights(self, models: object) -> dict[str, Tensor]:
+        path = Path(self.weights).expanduser()
+        if self.weights == "imagenet":
+            url = getattr(models, f"ResNet{self.depth}_Weights").DEFAULT.url
+            path = Path(torch.hub.get_dir()) / "checkpoints" / os.path.basename(url)
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:
+            reason = "there is no such file" if not path.exists() else str(error).splitlines()[0]
+            raise BadInput(
+                f"network.weights must be random, imagenet (in torchvision's cache) or a file of weights, got "
+                f"{self.weights!r}: {path}: {reason}"
+            ) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNet18(ResNet):
+    """18 layers."""
+
+    name = "resnet18"
+    depth = 18
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNet50(ResNet):
+    """50 layers."""
+
+    name = "resnet50"
+    depth = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNet101(ResNet):
+    """101 layers."""
+
+    name = "resnet101"
+    depth = 101
+
+
+class _Scaled(nn.Module):
+    # Inputs arrive in [0, 1] less their own mean; ImageNet's weights expect them over ImageNet's spread.
+    std: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs / self.std

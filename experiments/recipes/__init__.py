@@ -1,0 +1,26 @@
+"""The catalogue of recipes: every experiment and table that has a name."""
+
+from collections.abc import Callable
+from typing import Any
+
+from experiments.recipes.demo import demo
+from experiments.recipes.digits import mnist_m, mnist_to_mnist_m, mnist_to_mnist_m_modern, syn_digits_to_syn_digits_m
+from experiments.recipes.moons import moons, moons_alphas
+from experiments.recipes.reviews import books_to_dvd
+
+Recipe = Callable[..., Any]
+"""Returns an `Experiment`, or a list of them."""
+
+RECIPES: dict[str, Recipe] = {
+    function.__name__: function
+    for function in (
+        moons,
+        syn_digits_to_syn_digits_m,
+        mnist_to_mnist_m,
+        mnist_to_mnist_m_modern,
+        books_to_dvd,
+        demo,
+        mnist_m,
+        moons_alphas,
+    )
+}

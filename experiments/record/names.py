@@ -1,0 +1,113 @@
+"""The record of a run: what is written where, and under which names.
+
+A run writes to its own folder `results/runs/<hash>/` first and to MLflow from there, so that no tracking server,
+however slow or dead, can touch a training. This module holds the names only; it imports nothing heavy, because
+`results` reads it too.
+
+```
+results/runs/
+  mlflow.db, artifacts/     the default MLflow store
+  <hash>/
+    run.json                hash, title, params, tags and data sets, written at the first start
+    points.jsonl            the curves: one line per log call {"step", "time_ms", "values"}
+    checkpoint.pt           everything needed to go on; gone once the run is done
+    progress.json           step and last values while it is trained; gone afterwards
+    status.json             RUNNING, FINISHED, FAILED or KILLED, and how many points are final
+    result.json             the single numbers of a finished run; with the status FINISHED, written after it: "done"
+    curves.parquet          the curves again: columns step, metric, value
+    evaluations.npz         what validators read at each evaluation: logits and features of fixed samples
+    model.pt                final weights
+    changes.patch           what was not committed when the run was started; only where something was not
+    deliveries.json         what MLflow has received, per destination
+```
+"""
+
+import os
+import posixpath
+import re
+from functools import cache
+from pathlib import Path
+
+from experiments.errors import BadInput
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+RESULTS = ROOT / "results"
+
+# Files of a run's folder.
+RUN, STATUS, POINTS, CHECKPOINT, RESULT = "run.json", "status.json", "points.jsonl", "checkpoint.pt", "result.json"
+CURVES, EVALUATIONS, MODEL, DELIVERIES = "curves.parquet", "evaluations.npz", "model.pt", "deliveries.json"
+CHANGES, PROGRESS = "changes.patch", "progress.json"
+
+# Curves. Losses are in nats; accuracies in [0, 1]; training curves are means over the steps since the previous point.
+ALPHA, LR = "alpha", "lr"
+LABEL_LOSS, DOMAIN_LOSS, ADVERSARIAL_LOSS, DOMAIN_ACCURACY = (
+    "label_loss",
+    "domain_loss",
+    "adversarial_loss",
+    "domain_accuracy",
+)
+SOURCE_ACCURACY, TARGET_ACCURACY = "source_accuracy", "target_accuracy"  # on the test splits, at each evaluation
+
+# Single numbers of a finished run, also MLflow metrics. The proxy A-distance is that of the last evaluation.
+PROXY_A_DISTANCE = "proxy_a_distance"
+TRAIN_TIME_S, STEPS_PER_S = "train_time_s", "steps_per_s"
+
+# What an evaluation leaves for whoever chooses among checkpoints: arrays of EVALUATIONS, one entry a step, E of them.
+STEPS = "steps"  # (E,)
+TARGET_LOGITS = "target_logits"  # (E, n, C) of a fixed sample of target training inputs, labels unseen
+SOURCE_LOGITS, SOURCE_LABELS = "source_logits", "source_labels"  # (E, m, C) and (m,) of held-out source samples
+FEATURES, LABELS, DOMAIN_LABELS = "features", "labels", "domain_labels"  # (E, k, D), (k,), (k,) of test samples
+
+LONGEST_NAME = 250  # MLflow's own limit
+
+
+def check_metric_name(name: str) -> None:
+    """Refuse what MLflow would not take as the name of a metric, before anything is trained for it.
+
+    Raises:
+        BadInput: naming the metric and what is allowed.
+    """
+    is_plain_path = posixpath.normpath(name) == name and name != "." and not name.startswith(("/", ".."))
+    if not (re.fullmatch(r"[\w./ :-]+", name) and is_plain_path and len(name) <= LONGEST_NAME):
+        raise BadInput(
+            f"metric name must be at most {LONGEST_NAME} letters, digits, spaces and _ - . : /, "
+            f"and no path that begins or ends with / or goes through . or .., got {name!r}"
+        )
+
+
+# Tags of an MLflow run.
+KIND = "kind"  # "run", "study", "trial" or "report"
+PATH = "path"  # of a study or trial: the titles of the runs above it and its own, joined by "/"
+HASH, PAIR_TITLE, PROTOCOL, DATA_FINGERPRINT = "hash", "pair_title", "protocol", "data_fingerprint"
+SELECTION = "selection"  # of a table or a study: how its numbers were chosen
+COMMIT, DIRTY, COMMAND, HARDWARE, VERSIONS = "git_commit", "git_dirty", "command", "hardware", "versions"
+DIFF = "git_diff"  # first 16 digits of the SHA-256 of changes.patch
+PROGRAM = "program"  # how it was computed: alone, or together with others as one program
+FOREIGN_SOURCE = "foreign_source"  # digest of the modules from outside the repository that it names
+VERDICT, VERDICT_SENTENCE = "verdict", "verdict_sentence"  # the doctor's, before the first step
+
+
+def runs_root() -> Path:
+    """Where runs are recorded: `GRL_RUNS` if set, else `results/runs` in the checkout."""
+    chosen = os.environ.get("GRL_RUNS")
+    return _resolve(chosen) if chosen else RESULTS / "runs"
+
+
+@cache
+def _resolve(path: str) -> Path:
+    return Path(path).expanduser().resolve()
+
+
+def tracking_uri() -> str:
+    """Where MLflow keeps its runs: `MLFLOW_TRACKING_URI` if set, else a sqlite file beside the runs."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{runs_root() / 'mlflow.db'}"
+
+
+def shown_uri() -> str:
+    """The tracking URI as it may be printed and kept: without user and password."""
+    return re.sub(r"(?<=://)[^/@]*@", "", tracking_uri())
+
+
+def artifact_root() -> str | None:
+    """Where a new MLflow experiment keeps its files; a server decides that for itself."""
+    return None if tracking_uri().startswith("http") else (runs_root() / "artifacts").as_uri()

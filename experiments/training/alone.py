@@ -1,0 +1,123 @@
+"""One run as a program: plain PyTorch on any device, compiled or in mixed precision if asked."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from datasets import Augment, Batch, Batches, DomainPair
+from experiments.experiment import Experiment
+from experiments.methods import Losses, mean_of_training, open_splits
+from experiments.networks import Networks, build_networks
+from experiments.optimisers import state_by_name
+from experiments.randomness import derive_seed
+from experiments.training.diagnosis import examine_method
+from experiments.training.evaluation import Evaluation, Samples, evaluate
+from experiments.training.machine import AUTOMATIC, Machine, copy_to_cpu, random_states, restore_random
+from grl.doctor import Verdict
+
+
+class Alone:
+    """The program of a single run."""
+
+    name = "alone"
+
+    def __init__(self, experiment: Experiment, pair: DomainPair, machine: Machine = AUTOMATIC):
+        self.experiments, self.methods, self.method_of = [experiment], [experiment.method], [0]
+        self.curves: list[str] = []
+        self.device = machine.prepare()
+        self._pair, self._method = pair, experiment.method
+        self._compute = machine.compiled(self._losses)
+        self._is_compiled = machine.compile != "no"
+        self._mixed = torch.autocast(self.device.type, torch.bfloat16, enabled=experiment.precision == "bfloat16")
+
+        # Networks and optimiser. One seed per run, one stream per purpose.
+        self.networks = build_networks(
+            experiment.network,
+            experiment.method.heads,
+            shape=sample_shape(pair, experiment.augment),
+            classes=len(pair.class_names),
+            seed=experiment.seed,
+        )
+        self.networks.train().to(self.device)
+        self._weights = dict(self.networks.named_parameters())
+        self._optimiser = experiment.optimiser.build(self._weights.values(), experiment.lr(0.0, step=0))
+        torch.manual_seed(derive_seed(experiment.seed, "dropout"))
+
+        # Data: the splits that the method may read, less the mean of what is trained on.
+        self._mean = mean_of_training(experiment.method.reads, pair).to(self.device)
+        self._batches: dict[str, Batches[Any]] = {
+            domain: Batches(
+                split,
+                experiment.batch_size // 2,
+                seed=derive_seed(experiment.seed, f"order/{domain}"),
+                mean=self._mean,
+                augment=None if experiment.augment == Augment() else experiment.augment,
+                device=self.device,
+            )
+            for domain, split in open_splits(experiment.method.reads, pair).items()
+        }
+        self._samples: Samples | None = None
+
+    def _losses(self, networks: Networks, batches: dict[str, Batch], scheduled: dict[str, Any]) -> Losses:
+        return self._method.losses(networks, self._method.forward(networks, batches), **scheduled)
+
+    def step(self, lr: float, scheduled: Sequence[dict[str, float]]) -> Tensor:
+        for group in self._optimiser.param_groups:
+            group["lr"] = lr
+        at: dict[str, Any] = scheduled[0]
+        if self._is_compiled:  # a float would be compiled into the graph
+            at = {name: torch.full((), value, device=self.device) for name, value in at.items()}
+        drawn = {domain: next(stream) for domain, stream in self._batches.items()}
+        with self._mixed:
+            losses = self._compute(self.networks, drawn, at)
+        self._optimiser.zero_grad()
+        losses.objective.backward()
+        self._optimiser.step()
+        self.curves = list(losses.curves)
+        return torch.stack([value.detach() for value in losses.curves.values()]).unsqueeze(0)
+
+    def evaluate(self) -> list[Evaluation]:
+        def predict(inputs: Tensor) -> tuple[Tensor, Tensor]:
+            features, logits = self.networks.predict(inputs)
+            return features.unsqueeze(0), logits.unsqueeze(0)
+
+        self._samples = self._samples or Samples(self._pair, self._mean, self.experiments[0].augment.crop)
+        self.networks.eval()
+        try:
+            return evaluate(predict, self._samples)
+        finally:
+            self.networks.train()
+
+    def diagnose(self) -> list[Verdict | None]:
+        return [examine_method(self._method, self.networks, self._pair, self._mean, self.experiments[0].steps)]
+
+    def member(self, index: int) -> Networks:
+        return self.networks
+
+    def state(self, index: int) -> dict[str, Any]:
+        return copy_to_cpu(
+            {
+                "networks": self.networks.state_dict(),
+                "optimiser": state_by_name(self._optimiser, self._weights),
+                "random": random_states(self.device),
+                "batches": {domain: stream.state_dict() for domain, stream in self._batches.items()},
+            }
+        )
+
+    def load(self, index: int, state: dict[str, Any]) -> None:
+        self.networks.load_state_dict(state["networks"])
+        whole = self._optimiser.state_dict()
+        remembered = copy_to_cpu(state["optimiser"])  # some of it is kept as it is, and then changed in place
+        whole["state"] = {place: remembered[name] for place, name in enumerate(self._weights) if name in remembered}
+        self._optimiser.load_state_dict(whole)
+        restore_random(state["random"])
+        for domain, stream in self._batches.items():
+            stream.load_state_dict(state["batches"][domain])
+
+
+def sample_shape(pair: DomainPair, augment: Augment) -> tuple[int, ...]:
+    """Shape of one network input: images with the channels first, cut as the augmentation cuts them."""
+    *size, channels = pair.shape
+    return (channels, *((augment.crop,) * 2 if augment.crop else size))

@@ -1,0 +1,1 @@
+"""From experiments to recorded results: in this process, or in several."""

@@ -1,0 +1,43 @@
+"""When a run is done: finished, and with the same inputs as now."""
+
+from functools import cache
+
+from datasets import load_pair, pair_fingerprint
+from experiments.experiment import Experiment
+from experiments.identity import digest_foreign_source
+from experiments.record.delivery import readdress
+from experiments.record.files import read_json
+from experiments.record.folder import folder_of, is_finished
+from experiments.record.names import DATA_FINGERPRINT, FOREIGN_SOURCE, RUN
+
+
+def is_done(experiment: Experiment) -> bool:
+    """Whether the run has been trained to its end and recorded, on the data and with the foreign source of now."""
+    return is_finished(folder_of(experiment.hash)) and not find_change(experiment)
+
+
+def find_change(experiment: Experiment) -> str:
+    """What has changed since the run in the experiment's folder was begun, in words; empty if nothing."""
+    tags = (read_json(folder_of(experiment.hash) / RUN, needs=("tags",)) or {"tags": {}})["tags"]
+    if tags.get(DATA_FINGERPRINT, "") != fingerprint_of(experiment.pair):
+        return f"the data of {experiment.pair} have changed"
+    if tags.get(FOREIGN_SOURCE, "") != digest_foreign_source(experiment.description):
+        return "the source of a module that it names has changed"
+    return ""
+
+
+def set_aside(experiment: Experiment) -> None:
+    """Move a finished run whose inputs have changed out of the way of a new one; it stays a run that can be read.
+
+    The new one belongs where the old one did. The claim of the folder goes with it: claim the folder again.
+    """
+    folder = folder_of(experiment.hash)
+    begun = (read_json(folder / RUN, needs=("started_ms",)) or {})["started_ms"]
+    old = folder.rename(folder.with_name(f"{folder.name}-{begun}"))
+    readdress(old, folder)
+
+
+@cache
+def fingerprint_of(pair: str) -> str:
+    """Of the data of a pair, as they are at the first call in this process."""
+    return pair_fingerprint(pair) or load_pair(pair).fingerprint

@@ -1,0 +1,321 @@
+"""One driver for many runs: a source gives them and takes results, a pool trains them, the run folders tell the rest.
+
+    while source.is_open or pool.is_busy:
+        while pool.is_free and (members := source.next()):
+            pool.submit(members)
+        for ended in pool.ended(wait_s):
+            source.told(ended)
+
+Workers only write to run folders. Progress is read from there and delivery to MLflow starts there, so both are the same
+whoever trains and wherever.
+"""
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from rich.console import Console
+
+from experiments.errors import BadInput, WorkerDied
+from experiments.experiment import Experiment
+from experiments.record import names
+from experiments.record.delivery import Destination, address, deliver
+from experiments.record.files import read_json
+from experiments.record.folder import folder_of, read_status
+from experiments.work.bundles import Bundle, title_of
+from experiments.work.courier import Courier
+from experiments.work.done import is_done
+from experiments.work.progress import RunProgress
+
+WAIT_S = 0.2
+DELIVER_EVERY_S = 2.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A bundle that a pool has given back.
+
+    Attributes:
+        members: Its runs; how each of them ended is in its folder.
+        in_use: Those that another process is training.
+        error: What a person has to mend before any run can be trained; empty if nothing.
+        died: Why the worker is gone; empty if it is not.
+    """
+
+    members: Bundle
+    in_use: tuple[Experiment, ...] = ()
+    error: str = ""
+    died: str = ""
+
+
+class Source(Protocol):
+    """Where runs come from."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still give runs, now or after being told of others."""
+        ...
+
+    def next(self) -> Bundle | None:
+        """The next runs to train; None where there are none, or none yet."""
+        ...
+
+    def told(self, ended: Ended) -> None:
+        """These have ended."""
+        ...
+
+    def title(self, experiment: Experiment) -> str:
+        """What a run is called in progress lines."""
+        ...
+
+    def destination(self, experiment: Experiment) -> Destination:
+        """Where in MLflow a run belongs."""
+        ...
+
+
+class Pool(Protocol):
+    """Who trains."""
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it can take another bundle now."""
+        ...
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a bundle is being trained."""
+        ...
+
+    def submit(self, members: Bundle) -> None:
+        """Begin to train a bundle."""
+        ...
+
+    def ended(self, wait_s: float) -> list[Ended]:
+        """The bundles that have ended since the last call; waits so long for one."""
+        ...
+
+    def stop(self) -> None:
+        """Have every worker write its checkpoints and end; wait for them."""
+        ...
+
+
+@dataclass
+class Outcome:
+    """What became of the runs of a source."""
+
+    trained: int = 0
+    skipped: int = 0
+    in_use: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    undelivered: str = ""
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0 if every run is done and delivered."""
+        if self.interrupted:
+            return 130
+        return 1 if self.failed or self.in_use or self.undelivered else 0
+
+
+class Listed:
+    """A list of experiments as a source, for one MLflow experiment."""
+
+    def __init__(self, bundles: Sequence[Bundle], experiment_name: str):
+        self._waiting = list(bundles)
+        self._destination = Destination(experiment_name)
+        self.in_use: list[Experiment] = []
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self._waiting)
+
+    def next(self) -> Bundle | None:
+        return self._waiting.pop(0) if self._waiting else None
+
+    def told(self, ended: Ended) -> None:
+        self.in_use += ended.in_use
+
+    def title(self, experiment: Experiment) -> str:
+        return experiment.title
+
+    def destination(self, experiment: Experiment) -> Destination:
+        return self._destination
+
+
+def work(source: Source, pool: Pool, courier: Courier, progress: RunProgress, outcome: Outcome) -> None:
+    """Train what a source gives until it has no more; Ctrl-C, SIGTERM and SIGHUP let every run write its checkpoint.
+
+    Raises:
+        BadInput: a worker found an input it cannot use.
+        WorkerDied: a worker ended without saying why.
+    """
+    shown = _Shown(source, courier, progress, outcome)
+    with _signals_as_interrupts():
+        try:
+            while source.is_open or pool.is_busy:
+                while pool.is_free and (members := source.next()):
+                    shown.begin(members)
+                    pool.submit(members)
+                for ended in pool.ended(WAIT_S):
+                    shown.end(ended)
+                    source.told(ended)
+                    if ended.error:
+                        raise BadInput(ended.error)
+                    if ended.died:
+                        raise WorkerDied(ended.died)
+                shown.look()
+        except KeyboardInterrupt:
+            outcome.interrupted = True
+        finally:
+            pool.stop()
+            for ended in pool.ended(0):
+                shown.end(ended)
+            shown.leave()
+
+
+@contextmanager
+def _signals_as_interrupts() -> Iterator[None]:
+    """SIGTERM and SIGHUP, which a closed terminal or a cluster sends, are Ctrl-C."""
+    before: dict[Any, Any] = {}
+    with suppress(ValueError):  # not in the main thread: nobody's signals
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            before[number] = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Shown:
+    """What a person sees of the runs in work, and what MLflow gets of them."""
+
+    def __init__(self, source: Source, courier: Courier, progress: RunProgress, outcome: Outcome):
+        self.source, self.courier, self.progress, self.outcome = source, courier, progress, outcome
+        self.at_work: dict[Bundle, dict[Experiment, float]] = {}  # when what was sent last was written
+        self.looked_s = self.delivered_s = time.monotonic()
+
+    def begin(self, members: Bundle) -> None:
+        """A bundle is handed to the pool."""
+        for experiment in members:
+            address(folder_of(experiment.hash), self.source.destination(experiment))
+        self.at_work[members] = dict.fromkeys(members, 0.0)
+        first = members[0]
+        title = self.source.title(first) if len(members) == 1 else title_of(members)
+        self.progress.start(members, title, first.steps)
+
+    def look(self) -> None:
+        """Show how far the bundles are, and send what they have made final."""
+        now_s = time.monotonic()
+        for members in self.at_work:
+            with suppress(BadInput):  # half written, or garbled: it is only shown
+                seen = read_json(folder_of(members[0].hash) / names.PROGRESS, needs=("step", "values"))
+                if seen and isinstance(seen["step"], int) and isinstance(seen["values"], dict):
+                    self.progress.advance(members, seen["step"], seen["values"])
+        if now_s - self.delivered_s < DELIVER_EVERY_S:
+            return
+        self.delivered_s = now_s
+        for sent in self.at_work.values():
+            for experiment, before in sent.items():
+                with suppress(OSError):
+                    written = (folder_of(experiment.hash) / names.STATUS).stat().st_mtime
+                    if written != before:
+                        sent[experiment] = written
+                        self.courier.send(deliver, folder_of(experiment.hash))
+
+    def end(self, ended: Ended) -> None:
+        """The pool has given a bundle back."""
+        self.at_work.pop(ended.members, None)
+        self.progress.end(ended.members)
+        for experiment in ended.members:
+            folder, title = folder_of(experiment.hash), self.source.title(experiment)
+            self.courier.send(deliver, folder)
+            if experiment in ended.in_use:
+                continue
+            status = read_status(folder) or {"status": "none", "message": ""}
+            if status["status"] == "FINISHED":
+                self.outcome.trained += 1
+                self.progress.finish(title, describe(read_json(folder / names.RESULT, needs=("last", "metrics")) or {}))
+                self._show_verdict(folder, title)
+            elif status["status"] == "FAILED":
+                self.outcome.failed.append(f"{title}: {status['message']}")
+                self.progress.finish(title, f"FAILED: {status['message']}")
+
+    def _show_verdict(self, folder: Any, title: str) -> None:
+        tags = (read_json(folder / names.RUN, needs=("tags",)) or {"tags": {}})["tags"]
+        if tags.get(names.VERDICT, "reversed") != "reversed":
+            self.progress.say(f"{title}: {tags[names.VERDICT_SENTENCE]}")
+
+    def leave(self) -> None:
+        """The work is over: what is still unfinished goes to MLflow as it is."""
+        for members in self.at_work:
+            for experiment in members:
+                self.courier.send(deliver, folder_of(experiment.hash))
+
+
+def describe(result: dict[str, Any]) -> str:
+    """The last line of a run."""
+    last, metrics = result["last"], result["metrics"]
+    return (
+        f"target accuracy {last[names.TARGET_ACCURACY]:.3f}, source {last[names.SOURCE_ACCURACY]:.3f} "
+        f"({metrics[names.TRAIN_TIME_S]:.0f} s)"
+    )
+
+
+def work_off(
+    experiments: Sequence[Experiment],
+    experiment_name: str,
+    *,
+    open_pool: Callable[[int], Pool],
+    bundle: Callable[[Sequence[Experiment]], list[Bundle]],
+    console: Console,
+) -> Outcome:
+    """Train every experiment that is not done yet and deliver all of them to one MLflow experiment.
+
+    Args:
+        experiments: what is wanted.
+        experiment_name: of the MLflow experiment.
+        open_pool: makes the pool, for at most so many bundles at a time.
+        bundle: which of them are trained as one program.
+        console: for progress.
+    """
+    outcome = Outcome()
+    experiments = list(dict.fromkeys(experiments))
+    waiting = [experiment for experiment in experiments if not is_done(experiment)]
+    outcome.skipped = len(experiments) - len(waiting)
+    if outcome.skipped:
+        console.print(f"{outcome.skipped} of {len(experiments)} runs are already done and are not trained again")
+    say_what_is_stale(waiting, console)
+    source = Listed(bundles := bundle(waiting), experiment_name)
+    with Courier() as courier:
+        done = set(experiments) - set(waiting)
+        for experiment in experiments:
+            if experiment in done:
+                address(folder_of(experiment.hash), source.destination(experiment))
+                courier.send(deliver, folder_of(experiment.hash))
+        if waiting:
+            with RunProgress(console, len(waiting)) as progress:
+                work(source, open_pool(len(bundles)), courier, progress, outcome)
+            outcome.in_use = [each.title for each in source.in_use if not is_done(each)]
+        if outcome.interrupted:
+            console.print("stopping: the same command goes on from the last checkpoints")
+    outcome.undelivered = courier.trouble
+    return outcome
+
+
+def say_what_is_stale(waiting: Sequence[Experiment], console: Console) -> None:
+    """Say which finished runs are trained again, and why."""
+    from experiments.record.folder import is_finished
+    from experiments.work.done import find_change
+
+    changes: dict[str, int] = {}
+    for experiment in waiting:
+        if is_finished(folder_of(experiment.hash)):
+            change = find_change(experiment)
+            changes[change] = changes.get(change, 0) + 1
+    for change, count in changes.items():
+        console.print(f"{count} finished runs are stale and are trained again: {change}", style="yellow", markup=False)

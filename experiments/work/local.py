@@ -1,0 +1,168 @@
+"""A pool of processes on this machine, one bundle at a time each."""
+
+import ctypes
+import importlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from experiments.errors import is_ours
+from experiments.training.machine import AUTOMATIC, Machine
+from experiments.work.bundles import Bundle
+from experiments.work.driver import Ended
+
+GRACE_S = 25.0  # for the step in work and its checkpoint; a cluster gives 30 s
+PARENT_DEATH = 1  # PR_SET_PDEATHSIG of Linux
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    line: Connection  # bundles go out, what became of them comes back; nobody else holds an end
+    members: Bundle | None = None
+
+
+class Local:
+    """Worker processes, started when they are first needed; each computes with one thread.
+
+    Args:
+        workers: How many at most.
+        machine: How they compute; they share the CUDA devices.
+        modules: What a worker imports first, besides what the experiments themselves name.
+    """
+
+    def __init__(self, workers: int, machine: Machine = AUTOMATIC, modules: Sequence[str] = ()):
+        self._most, self._machine, self._modules = workers, machine, tuple(modules)
+        self._workers: list[_Worker] = []
+        self._ended: list[Ended] = []
+
+    @property
+    def is_free(self) -> bool:
+        return len(self._workers) < self._most or any(worker.members is None for worker in self._workers)
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._ended) or any(worker.members for worker in self._workers)
+
+    def submit(self, members: Bundle) -> None:
+        idle = [worker for worker in self._workers if worker.members is None]
+        worker = idle[0] if idle else self._start()
+        worker.members = members
+        worker.line.send(members)
+
+    def _start(self) -> _Worker:
+        context = multiprocessing.get_context("spawn")
+        here, there = context.Pipe()
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        arguments = (there, os.getpid(), self._machine.for_worker(len(self._workers)), self._modules)
+        process = context.Process(target=_serve, args=arguments, daemon=True)
+        resource_tracker.ensure_running()  # which else unblocks Ctrl-C as it starts
+        # Ctrl-C does not reach a worker: the parent alone takes it and tells them, once. The mask is inherited.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        there.close()
+        self._workers.append(worker := _Worker(process, here))
+        return worker
+
+    def ended(self, wait_s: float) -> list[Ended]:
+        busy = {worker.line: worker for worker in self._workers if worker.members}
+        if not self._ended and busy:
+            for line in wait(list(busy), wait_s):
+                self._collect(busy[line])  # type: ignore[index]
+        ended, self._ended = self._ended, []
+        return ended
+
+    def _collect(self, worker: _Worker) -> None:
+        members, worker.members = worker.members, None
+        assert members is not None
+        try:
+            self._ended.append(worker.line.recv())
+        except (EOFError, OSError):
+            worker.process.join()
+            self._workers.remove(worker)
+            code = worker.process.exitcode
+            died = f"a worker process ended with exit code {code}; finished runs are kept, the same command goes on"
+            self._ended.append(Ended(members, died=died))
+
+    def stop(self) -> None:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN) if _is_main_thread() else None
+        for worker in self._workers:
+            worker.process.terminate()
+        for worker in list(self._workers):
+            worker.process.join(GRACE_S)
+            worker.process.kill()  # which a run survives, too
+            worker.process.join()
+            if worker.members and worker.line.poll():
+                with suppress(EOFError, OSError):
+                    self._ended.append(worker.line.recv())
+            worker.line.close()
+        self._workers.clear()
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _serve(line: Connection, parent: int, machine: Machine, modules: Sequence[str]) -> None:
+    """Train bundles as they come, until the parent hangs up or asks for the end."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    _end_with(parent)
+    try:
+        import torch
+
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+        for module in modules:
+            importlib.import_module(module)
+        from experiments.work.run import train_runs
+
+        while not stop.is_set():
+            if not line.poll(0.5):
+                continue
+            members = line.recv()
+            line.send(_train(train_runs, members, machine, stop.is_set))
+    except (EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
+        pass
+
+
+def _train(train_runs: Any, members: Bundle, machine: Machine, must_stop: Any) -> Ended:
+    try:
+        return Ended(members, in_use=tuple(train_runs(members, machine, must_stop)))
+    except KeyboardInterrupt:
+        return Ended(members)
+    except Exception as error:
+        if is_ours(error):
+            return Ended(members, error=str(error))
+        traceback.print_exc()  # a bug: its own words, once
+        return Ended(members, died=f"a worker met {type(error).__name__}: {error}; its traceback is above")
+
+
+def _end_with(parent: int) -> None:
+    """Have this process told to stop when the parent dies, however it dies; it may be dead by now."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PARENT_DEATH, signal.SIGTERM)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            threading.Event().wait(1.0)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if os.getppid() != parent:
+        os._exit(1)
+    threading.Thread(target=watch, daemon=True).start()

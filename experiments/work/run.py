@@ -1,0 +1,278 @@
+"""Runs from experiment to recorded result, in this process: alone, or many as one program."""
+
+import hashlib
+import io
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+import numpy as np
+import torch
+
+from datasets import DomainPair, load_pair
+from experiments.errors import BadInput, NonFiniteLoss, RunInUse
+from experiments.experiment import Experiment
+from experiments.identity import describe, digest_foreign_source, path_of
+from experiments.networks import Networks
+from experiments.record import names
+from experiments.record.files import claim, write_atomically
+from experiments.record.folder import Recording, add_tags, folder_of, is_finished
+from experiments.training.alone import Alone
+from experiments.training.evaluation import Evaluation
+from experiments.training.loop import Program, Watch, train
+from experiments.training.machine import AUTOMATIC, Machine, copy_to_cpu
+from experiments.training.together import Together, can_be_together, group_of
+from experiments.validators import proxy_a_distance, score_all
+from experiments.work.checkpoint import Checkpoint, Clock
+from experiments.work.done import is_done, set_aside
+from experiments.work.environment import describe_datasets, describe_environment, keep_changes
+from grl.doctor import Verdict
+
+PER_STEP = (names.TARGET_LOGITS, names.SOURCE_LOGITS, names.FEATURES)  # the other arrays are the same at every step
+
+
+def never() -> bool:
+    """Never ask a training to stop."""
+    return False
+
+
+def train_runs(
+    experiments: Sequence[Experiment], machine: Machine = AUTOMATIC, must_stop: Callable[[], bool] = never
+) -> list[Experiment]:
+    """Train what is not done, each run from its last checkpoint if it has one, and record the results.
+
+    Runs of one recipe are trained as one program where that pays. A run whose loss is not finite is recorded as failed
+    and leaves the others alone.
+
+    Args:
+        experiments: All on one pair.
+        machine: How to compute.
+        must_stop: Asked before every step; where it says so, checkpoints are written and the training is interrupted.
+
+    Returns:
+        Those that another process is training.
+
+    Raises:
+        BadInput: What a person can mend, before anything is recorded where that is possible.
+        KeyboardInterrupt: Recorded as killed runs.
+    """
+    in_use: list[Experiment] = []
+    with ExitStack() as claims:
+        groups: dict[Any, list[tuple[Experiment, dict[str, Any] | None]]] = {}
+        for experiment in dict.fromkeys(experiments):
+            folder = folder_of(experiment.hash)
+            try:
+                claims.enter_context(claim(folder))
+            except RunInUse:
+                in_use.append(experiment)
+                continue
+            if is_done(experiment):
+                continue
+            state = Checkpoint(folder).load()
+            together = can_be_together(experiment, machine)
+            key = (group_of(experiment) if together else experiment.hash, state["step"] if state else None)
+            groups.setdefault(key, []).append((experiment, state))
+        for members in groups.values():
+            runs, states = [experiment for experiment, _ in members], [state for _, state in members if state]
+            pair = load_pair(runs[0].pair)
+            program = Together(runs, pair) if can_be_together(runs[0], machine) else Alone(runs[0], pair, machine)
+            for experiment in runs:
+                if is_finished(folder_of(experiment.hash)):
+                    set_aside(experiment)
+                    claims.enter_context(claim(folder_of(experiment.hash)))
+            _train(program, pair, machine, must_stop, states or None)
+    return in_use
+
+
+def _train(
+    program: Program,
+    pair: DomainPair,
+    machine: Machine,
+    must_stop: Callable[[], bool],
+    states: Sequence[dict[str, Any]] | None,
+) -> None:
+    recorder = _Recorder(program, must_stop, states)
+    with recorder.noting_the_end():
+        recorder.open(pair, machine)
+        train(program, recorder, states)
+        recorder.finish()
+
+
+class _Recorder(Watch):
+    """Writes what happens to the members of a program into their folders."""
+
+    def __init__(self, program: Program, must_stop: Callable[[], bool], states: Sequence[dict[str, Any]] | None = None):
+        self.program, self.runs, self.states = program, program.experiments, states
+        self.must_stop = must_stop
+        self.recordings: list[Recording] = []
+        self.checkpoints = [Checkpoint(folder_of(experiment.hash)) for experiment in self.runs]
+        self.evaluations: list[list[tuple[int, dict[str, Any]]]] = [
+            _unpack_evaluations(state) for state in states or [{}] * len(self.runs)
+        ]
+        self.scores: list[dict[str, float]] = [{} for _ in self.runs]  # of the last evaluation
+        self.going = list(range(len(self.runs)))
+        self.clock = Clock()
+
+    def open(self, pair: DomainPair, machine: Machine) -> None:
+        """Describe every run in its folder."""
+        environment = describe_environment()
+        for member, experiment in enumerate(self.runs):
+            folder = folder_of(experiment.hash)
+            tags = {
+                names.KIND: "run",
+                names.HASH: experiment.hash,
+                names.PAIR_TITLE: pair.title,
+                names.PROTOCOL: pair.protocol,
+                names.DATA_FINGERPRINT: pair.fingerprint,
+                names.PROGRAM: self.program.name,
+                names.HARDWARE: f"{environment[names.HARDWARE]}, {machine.describe()}",
+            }
+            if source := digest_foreign_source(experiment.description):
+                tags[names.FOREIGN_SOURCE] = source
+            description = {
+                "hash": experiment.hash,
+                "title": experiment.title,
+                "experiment": describe(experiment, name=path_of),
+                "params": experiment.flat(),
+                "datasets": describe_datasets(pair, experiment.method.reads),
+                "tags": environment | tags,
+            }
+            points = self.states[member]["points"] if self.states else None
+            self.recordings.append(Recording(folder, description, points))
+            if points is None:
+                keep_changes(folder)
+
+    def diagnosed(self, member: int, verdict: Verdict) -> None:
+        tags = {names.VERDICT: verdict.status, names.VERDICT_SENTENCE: verdict.sentence}
+        add_tags(self.recordings[member].folder, tags)
+
+    def logged(self, step: int, values: dict[int, dict[str, float]]) -> None:
+        for member, of_member in values.items():
+            self.recordings[member].log(step, of_member)
+            self.recordings[member].show(step, of_member)
+
+    def evaluated(self, step: int, evaluations: dict[int, Evaluation]) -> None:
+        for member, evaluation in evaluations.items():
+            self.scores[member] = evaluation.scores | score_all(evaluation.seen)
+            self.recordings[member].log(step, self.scores[member])
+            self.evaluations[member].append((step, evaluation.seen))
+
+    def reached(self, step: int, state: Callable[[int], dict[str, Any]]) -> None:
+        if not (self.clock.is_time_to_save() or self.must_stop()):
+            return
+        began_s = time.monotonic()
+        for member in self.going:
+            points = self.recordings[member].keep()
+            self.checkpoints[member].save(
+                state(member)
+                | _pack_evaluations(self.evaluations[member])
+                | {"points": points, "train_time_s": self._spent_s(member), "scores": self.scores[member]}
+            )
+            self.recordings[member].mark("RUNNING")
+        self.clock.saved(began_s)
+
+    def failed(self, member: int, error: NonFiniteLoss) -> None:
+        self.going.remove(member)
+        path = self.checkpoints[member].path
+        last_good = f"the last good checkpoint is {path}" if path.exists() else "before the first checkpoint"
+        self.recordings[member].fail(f"{error}; {last_good}")
+
+    def _spent_s(self, member: int) -> float:
+        earlier_s = self.states[member]["train_time_s"] if self.states else 0.0
+        return earlier_s + self.clock.passed_s() / len(self.runs)
+
+    def finish(self) -> None:
+        """Make every run done that has not failed."""
+        spent_s = {member: self._spent_s(member) for member in self.going}
+        for member in list(self.going):
+            scores = self.scores[member] or (self.states[member]["scores"] if self.states else {})
+            self._finish_one(member, scores, spent_s[member])
+            self.checkpoints[member].drop()
+
+    def _finish_one(self, member: int, scores: dict[str, float], spent_s: float) -> None:
+        recording, networks = self.recordings[member], self.program.member(member)
+        weights, arrays, last = io.BytesIO(), io.BytesIO(), self.evaluations[member][-1][1]
+        torch.save(copy_to_cpu(networks.state_dict()), weights)
+        write_atomically(recording.folder / names.MODEL, weights.getbuffer())
+        np.savez(arrays, **_stack_evaluations(self.evaluations[member]))  # pyright: ignore[reportArgumentType]
+        write_atomically(recording.folder / names.EVALUATIONS, arrays.getbuffer())
+        write_atomically(recording.folder / names.CURVES, _curves(recording.points()))
+        recording.finish(
+            {
+                "metrics": {
+                    names.PROXY_A_DISTANCE: proxy_a_distance(last[names.FEATURES], last[names.DOMAIN_LABELS]),
+                    names.TRAIN_TIME_S: spent_s,
+                    names.STEPS_PER_S: self.runs[member].steps / spent_s,
+                },
+                "last": scores,
+                "weights_sha256": digest(networks),
+            }
+        )
+
+    @contextmanager
+    def noting_the_end(self) -> Iterator[None]:
+        """Note what stops the block with each run that was running."""
+        try:
+            yield
+        except BaseException as error:
+            # What a person can mend leaves a run to go on with, as an interruption does.
+            mendable = isinstance(error, (KeyboardInterrupt, BadInput))
+            status = "KILLED" if mendable else "FAILED"
+            message = (str(error) or "interrupted") if mendable else f"{type(error).__name__}: {error}"
+            with suppress(BadInput):  # a full disk has been said once
+                for recording in self.recordings:
+                    if recording.is_running():
+                        recording.mark(status, message)
+            raise
+
+
+def _stack_evaluations(evaluations: list[tuple[int, dict[str, Any]]]) -> dict[str, np.ndarray]:
+    last = evaluations[-1][1]
+    return {names.STEPS: np.array([step for step, _ in evaluations])} | {
+        name: np.stack([seen[name] for _, seen in evaluations]) if name in PER_STEP else last[name] for name in last
+    }
+
+
+def _pack_evaluations(evaluations: list[tuple[int, dict[str, Any]]]) -> dict[str, Any]:
+    # As tensors, which a checkpoint can hold without pickle.
+    if not evaluations:
+        return {"evaluations": {}}
+    return {"evaluations": {name: torch.from_numpy(v) for name, v in _stack_evaluations(evaluations).items()}}
+
+
+def _unpack_evaluations(state: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    arrays = {name: value.numpy() for name, value in state.get("evaluations", {}).items()}
+    steps = arrays.pop(names.STEPS, [])
+    return [
+        (int(step), {name: value[place] if name in PER_STEP else value for name, value in arrays.items()})
+        for place, step in enumerate(steps)
+    ]
+
+
+def _curves(points: list[dict[str, Any]]) -> memoryview:
+    # Columns step, metric, value; by pyarrow itself, which a worker imports in a fraction of pandas' time.
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [(point["step"], name, value) for point in points for name, value in point["values"].items()]
+    steps, metrics, values = zip(*rows, strict=True) if rows else ((), (), ())
+    table = pa.table(
+        {
+            "step": pa.array(steps, pa.int64()),
+            "metric": pa.array(metrics, pa.string()),
+            "value": pa.array(values, pa.float64()),
+        }
+    )
+    content = io.BytesIO()
+    pq.write_table(table, content)
+    return content.getbuffer()
+
+
+def digest(networks: Networks) -> str:
+    """SHA-256 over all weights and buffers: equal digests mean bit-identical networks."""
+    sha = hashlib.sha256()
+    for name, value in networks.state_dict().items():
+        sha.update(name.encode())
+        sha.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()

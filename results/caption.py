@@ -1,0 +1,88 @@
+"""What must be known to read a table: where it comes from, how it was made, and what is not in it."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from experiments.record import names
+from experiments.validators import LAST
+from results.cells import CELL
+from results.provenance import PROVENANCE
+from results.reading import FINISHED
+from results.words import MARK, count_seeds, title_cell, title_method
+
+
+def describe_origin(runs: pd.DataFrame, command: str) -> str:
+    """Commit, date, n, hardware and commands behind a table, in one line.
+
+    Args:
+        runs: one row a run, with the columns of `name_cells`.
+        command: what built the table.
+    """
+    finished = runs[runs["status"] == FINISHED]
+    commits = " ".join(commit[:12] for commit in _all(finished, names.COMMIT))
+    clean = _all(finished, names.DIRTY) == ["false"]
+    days = sorted({f"{day:%Y-%m-%d}" for day in finished["end"]})
+    parts = [
+        f"commit {commits}" + ("" if clean else " with uncommitted changes"),
+        days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}",
+        count_seeds(finished.groupby(CELL).size()),
+        " and ".join(_all(finished, names.HARDWARE)),
+        " and ".join(f"`{line}`" for line in [*_all(finished, names.COMMAND), command]),
+    ]
+    return " ".join("; ".join(parts).split())
+
+
+def describe_rows(runs: pd.DataFrame, cells: pd.DataFrame, left_out: Mapping[str, int]) -> list[str]:
+    """What a reader must know of the rows: selection, use of target labels, protocols, runs that are missing.
+
+    Args:
+        runs: one row a run, with the columns of `name_cells`.
+        cells: of `summarise`.
+        left_out: of `read_runs`.
+    """
+    selection = cells["selection"].iloc[0]
+    step = "the last step" if selection == LAST else f"the evaluation that {selection} chooses"
+    lines = [
+        "accuracies on the test splits, mean ± sample standard deviation over n seeds; domain loss in nats",
+        "gap = (method - source only) / (target only - source only) of the seeds that all three have; "
+        "PAD = proxy A-distance of the features",
+        f"selection: {selection}; all numbers of a row are of {step}",
+    ]
+    for use, rows in cells[cells["target_labels"] != "no"].groupby("target_labels"):
+        methods = ", ".join(dict.fromkeys(title_method(method) for method in rows["method"]))
+        lines.append(f"{MARK} target labels used for {use}: {methods}")
+    protocols = _all(runs, names.PROTOCOL)
+    if len(protocols) == 1:
+        lines.append(f"protocol: {protocols[0]}")
+    else:
+        for _, group in runs.groupby("pair"):
+            title = group[f"tag.{names.PAIR_TITLE}"].iloc[-1]
+            lines += [f"protocol of {title}: {protocol}" for protocol in _all(group, names.PROTOCOL)]
+    return lines + _describe_mixtures(runs) + _describe_losses(cells, left_out)
+
+
+def _describe_mixtures(runs: pd.DataFrame) -> list[str]:
+    lines = []
+    for _, cell in runs[runs["status"] == FINISHED].groupby(["pair", "recipe"]):
+        for name in PROVENANCE:
+            if cell[name].nunique() > 1:
+                values = " and ".join(sorted(value or "unknown" for value in cell[name].unique()))
+                lines.append(f"caution: mixed in {cell[f'tag.{names.PAIR_TITLE}'].iloc[-1]}: {name} {values}")
+    return lines
+
+
+def _describe_losses(cells: pd.DataFrame, left_out: Mapping[str, int]) -> list[str]:
+    lines = [
+        f"{cell['n']} of {cell['planned']}, survivors only: {title_cell(cell)}, without "
+        f"seed{'s' * (' ' in cell['lost'])} {cell['lost']}"
+        for cell in cells[cells["lost"] != ""].to_dict("records")
+    ]
+    if left_out:
+        lines.append("not in the table: " + ", ".join(f"{count} {reason}" for reason, count in left_out.items()))
+    return lines
+
+
+def _all(runs: pd.DataFrame, tag: str) -> list[str]:
+    column = f"tag.{tag}"
+    return list(dict.fromkeys(runs[column].dropna())) if column in runs else ["unknown"]

@@ -1,0 +1,135 @@
+"""Figure of features before and after adaptation, projected to two dimensions."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from experiments.record import names
+from results.cells import LOWER, UPPER
+from results.drawing.base import CLASS_COLOURS, DOMAIN_COLOURS, GREY, Material, styled
+from results.selecting import at_step
+from results.words import title_method
+
+# Below this share of the variance two principal components hide more than they show, and t-SNE is drawn instead.
+ENOUGH_VARIANCE = 0.8
+MOST_POINTS = 600  # enough to see clusters; t-SNE's time grows with the number
+
+Sample = Mapping[str, np.ndarray]
+
+
+def draw(material: Material) -> Iterator[tuple[str, Figure]]:
+    """Features of the reported step before and after adaptation, for each pair and recipe."""
+    for place, title, part in material.by_recipe():
+        chosen = choose_runs(part.runs)
+        recorded = {heading: part.read_evaluations(run_id) for heading, run_id in chosen.items()}
+        samples = {
+            heading: at_step(arrays, int(part.runs["step"][run_id]))
+            for (heading, run_id), arrays in zip(chosen.items(), recorded.values(), strict=True)
+            if arrays is not None
+        }
+        if samples and len(samples) == len(chosen):
+            yield f"{place} features", draw_features(samples, title)
+
+
+def choose_runs(runs: pd.DataFrame) -> dict[str, str]:
+    """Which two runs to look at: source_only and the first other method, for the lowest seed that both have.
+
+    The choice never looks at an accuracy.
+
+    Args:
+        runs: one row a run of one pair and recipe, with the columns of `name_cells`.
+
+    Returns:
+        Heading -> run id; empty if no seed has both.
+    """
+    before = runs[runs["method"] == LOWER].drop_duplicates("seed")
+    between = runs[~runs["method"].isin([LOWER, UPPER]) & runs["seed"].isin(before["seed"])]
+    if between.empty:
+        return {}
+    after = between.sort_values(["method", "variant", "seed"]).iloc[0]
+    return {
+        f"before: {title_method(LOWER)}, seed {after['seed']}": str(before.index[before["seed"] == after["seed"]][0]),
+        f"after: {title_method(after['method'], after['variant'])}, seed {after['seed']}": str(after.name),
+    }
+
+
+def draw_features(samples: Mapping[str, Sample], title: str) -> Figure:
+    """One column a run; the upper row coloured by domain, the lower one by class.
+
+    Args:
+        samples: heading of the column -> features (N, D), labels (N,), domain_labels (N,); source 0, target 1.
+        title: the pair as printed.
+    """
+    samples = {heading: _thin(sample) for heading, sample in samples.items()}
+    planes, how = project({heading: sample["features"] for heading, sample in samples.items()})
+    with styled():
+        figure = Figure(figsize=(9, 7.6), layout="constrained")
+        panels = figure.subplots(2, len(samples), squeeze=False)
+        for column, (heading, sample) in enumerate(samples.items()):
+            panels[0, column].set_title(heading, loc="left")
+            _scatter(panels[0, column], planes[heading], sample["domain_labels"], ("source", "target"), DOMAIN_COLOURS)
+            classes = [str(label) for label in range(int(sample["labels"].max()) + 1)]
+            _scatter(panels[1, column], planes[heading], sample["labels"], classes, CLASS_COLOURS)
+        panels[0, 0].set_ylabel("coloured by domain")
+        panels[1, 0].set_ylabel("coloured by class (both domains)")
+        for row, heading in ((0, "domain"), (1, "class")):
+            panels[row, -1].legend(title=heading, loc="upper left", bbox_to_anchor=(1, 1), markerscale=2)
+        figure.suptitle(f"{title}: features of the test splits\n", x=0.01, ha="left", fontsize=12)
+        figure.text(0.01, 0.958, how, fontsize=9.5, color=GREY, va="top")
+    return figure
+
+
+def project(features: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], str]:
+    """Each run's features in the plane, all runs by the same method, and that method in words.
+
+    What is recorded are principal components, the largest first: the first two where they hold at least
+    `ENOUGH_VARIANCE` of every run's variance, otherwise t-SNE: linear where a linear picture is honest. Both are
+    deterministic.
+
+    Args:
+        features: name -> (N, D), N and D at least 2.
+
+    Returns:
+        name -> (N, 2), and a caption.
+    """
+    wide = {name: values.astype(np.float64) for name, values in features.items()}
+    variances = {name: values.var(axis=0) for name, values in wide.items()}
+    shares = [float(each[:2].sum() / each.sum()) if each.any() else 1.0 for each in variances.values()]
+    if min(shares) >= ENOUGH_VARIANCE:
+        held = " and ".join(f"{share:.0%}" for share in shares)
+        planes = {name: values[:, :2] for name, values in wide.items()}
+        return planes, f"two principal components, a projection of its own for each run ({held} of the variance)"
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30, *((len(values) - 1) // 3 for values in wide.values()))
+    planes = {
+        name: TSNE(init="pca", perplexity=perplexity, random_state=0).fit_transform(values)
+        for name, values in wide.items()
+    }
+    note = "neighbourhoods have a meaning, sizes and distances of clusters have none"
+    return planes, f"t-SNE (perplexity {perplexity}, random state 0): {note}"
+
+
+def _thin(sample: Sample) -> Sample:
+    # Evenly spaced points, so that both domains keep their share.
+    count = len(sample[names.LABELS])
+    kept = np.linspace(0, count - 1, min(count, MOST_POINTS)).round().astype(int)
+    return {name: sample[name][kept] for name in (names.FEATURES, names.LABELS, names.DOMAIN_LABELS)}
+
+
+def _scatter(
+    axis: Axes, plane: np.ndarray, groups: np.ndarray, groups_named: Sequence[str], colours: Sequence[str]
+) -> None:
+    order = np.random.default_rng(0).permutation(len(plane))  # no group always on top
+    for number, name in enumerate(groups_named):
+        axis.scatter([], [], s=12, color=colours[number % len(colours)], label=name)
+    drawn = [colours[group % len(colours)] for group in groups[order]]
+    axis.scatter(plane[order, 0], plane[order, 1], s=12, c=drawn, alpha=0.8, linewidths=0)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.grid(False)
+    for side in ("left", "bottom"):
+        axis.spines[side].set_color("#bbbbbb")

@@ -1,0 +1,48 @@
+from experiments.record import names
+from results.caption import describe_origin, describe_rows
+from results.cells import summarise
+from tests.support.recorded_runs import describe_run, describe_table, report
+
+
+def test_origin_is_one_line_with_everything_in_it() -> None:
+    runs = describe_table({"dann": (0.5, 0.5)})
+    runs[0]["tags"][names.DIRTY] = "true"
+    runs[1]["tags"][names.HARDWARE] = "another\nprocessor, 4 cores, cpu"
+    assert describe_origin(report(*runs), "python -m results build toy") == (
+        "commit 0123456789ab with uncommitted changes; 2026-01-02; n = 2 seeds; a processor, 2 cores, cpu and another "
+        "processor, 4 cores, cpu; `python -m experiments run toy` and `python -m results build toy`"
+    )
+
+
+def test_rows_name_selection_labels_protocol_and_absentees() -> None:
+    runs = report(describe_run("a_to_b", "target_only", 0, 0.9)).assign(selection="target_oracle")
+    lines = describe_rows(runs, summarise(runs), {"running": 1})
+    assert "selection: target_oracle; all numbers of a row are of the evaluation that target_oracle chooses" in lines
+    assert "† target labels used for training and selection: target only" in lines
+    assert "protocol: inductive" in lines
+    assert "not in the table: 1 running" in lines
+
+
+def test_survivors_are_named_with_method_and_seed() -> None:
+    runs = describe_table({"dann": (0.5, 0.6, 0.0, 0.0)})
+    runs[2]["status"], runs[3]["status"] = "failed", "killed"
+    reported = report(*runs)
+    lines = describe_rows(reported, summarise(reported), {})
+    assert lines[-1] == "2 of 4, survivors only: a → b: DANN, without seeds 2 3"
+
+
+def test_pairs_with_different_protocols_each_have_a_line() -> None:
+    first, second = (describe_run(pair, "dann", 0, 0.5) for pair in ("a", "c"))
+    second["tags"][names.PROTOCOL] = "transductive"
+    runs = report(first, second)
+    lines = describe_rows(runs, summarise(runs), {})
+    assert {"protocol of a: inductive", "protocol of c: transductive"} <= set(lines)
+
+
+def test_mixtures_are_cautioned_against() -> None:
+    runs = describe_table({"dann": (0.5, 0.6)})
+    runs[1]["tags"][names.VERSIONS] = "torch 2.14.0"
+    reported = report(*runs).assign(recipe="")  # as with --mixed
+    assert [line for line in describe_rows(reported, summarise(reported), {}) if "caution" in line] == [
+        "caution: mixed in a → b: torch 2.13.0 and 2.14.0"
+    ]
