@@ -165,7 +165,8 @@ def _examine(
         named: Named = "not finite", f"The adversarial loss or its gradient is not finite (domain loss {loss:.3g})."
     else:
         named = judge(symptoms)
-    probe = probe_domains(torch.cat([leaf.detach().flatten(1).double() for leaf in leaves], 1), domain_labels)
+    flat = [leaf.detach().double().reshape(len(leaf), -1) for leaf in leaves if len(leaf) == len(domain_labels)]
+    probe = probe_domains(torch.cat(flat, 1), domain_labels) if flat and domain_labels.ndim == 1 else math.nan
     return Verdict(
         status=named[0],
         sentence=named[1],
