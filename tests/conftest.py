@@ -7,6 +7,7 @@ from hypothesis import settings
 # grl's own tests also run where the benchmark is not installed: `python -m tests.frameworks`.
 if find_spec("mlflow"):
     from tests.recorded_store import recorded_store, store  # noqa: F401 (fixtures)
+    from tests.support.own import own  # noqa: F401
     from tests.support.trainings import moons_pair  # noqa: F401
 
 # The first example of a test pays for lazy imports, and the machine may be busy: time limits are pytest's business.

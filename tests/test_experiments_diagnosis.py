@@ -84,9 +84,7 @@ class ReversesTwice(DANN):
     name = "reverses_twice"
 
     def adversary(self, networks, passed, alpha):
-        return super().adversary(
-            networks, passed._replace(features=gradient_reversal(passed.features, 1.0)), alpha
-        )
+        return super().adversary(networks, passed._replace(features=gradient_reversal(passed.features, 1.0)), alpha)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,9 +105,7 @@ def test_a_sick_method_is_named(moons_pair, sick):
 
 
 def test_the_faults_have_their_names(moons_pair):
-    status = {
-        sick: diagnose(sick(alpha=Constant(value=0.5)), moons_pair).status for sick in (AlphaTwice, Detaches)
-    }
+    status = {sick: diagnose(sick(alpha=Constant(value=0.5)), moons_pair).status for sick in (AlphaTwice, Detaches)}
     assert status == {AlphaTwice: "on the loss", Detaches: "detached"}
 
 

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.networks import build_networks
 from experiments.training import evaluation
-from experiments.training.evaluation import Samples, evaluate, project
 from experiments.training.alone import Alone
+from experiments.training.evaluation import Samples, project
 from tests.support.trainings import CPU, image_pair, on_images
 
 
@@ -46,9 +45,7 @@ def test_what_chooses_is_not_what_is_reported():
 
 def test_nothing_is_held_out_of_a_source_without_a_test_split():
     pair = image_pair()
-    alike = dataclasses.replace(
-        pair, evaluation=dataclasses.replace(pair.evaluation, source_test=pair.source)
-    )
+    alike = dataclasses.replace(pair, evaluation=dataclasses.replace(pair.evaluation, source_test=pair.source))
     assert len(Samples(alike, pair.source.mean()).held_out) == 0
     seen = evaluate_alone(alike).seen
     assert "source_logits" not in seen
