@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from hypothesis import settings
 
-# grl's own tests also run where the benchmark is not installed: `python -m tests.frameworks`.
+# grl's own tests also run where the benchmark is not installed: `python -m tests.support.frameworks`.
 if find_spec("mlflow"):
     from tests.recorded_store import recorded_store, store  # noqa: F401 (fixtures)
     from tests.support.own import own  # noqa: F401

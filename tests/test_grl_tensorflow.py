@@ -8,7 +8,9 @@ import torch
 
 from grl import gradient_reversal as torch_reversal
 
-tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed; run: python -m tests.frameworks tensorflow")
+tf = pytest.importorskip(
+    "tensorflow", reason="TensorFlow is not installed; run: python -m tests.support.frameworks tensorflow"
+)
 
 from grl.tensorflow import gradient_reversal  # noqa: E402
 

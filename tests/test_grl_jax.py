@@ -8,7 +8,7 @@ import torch
 
 from grl import gradient_reversal as torch_reversal
 
-jax = pytest.importorskip("jax", reason="JAX is not installed; run: python -m tests.frameworks jax")
+jax = pytest.importorskip("jax", reason="JAX is not installed; run: python -m tests.support.frameworks jax")
 
 import jax.numpy as jnp  # noqa: E402
 

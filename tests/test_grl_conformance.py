@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests import conformance
-from tests.conformance import BEGIN, END, KINDS, README, ROWS, UNDEFINED, Kind, render_table
+from tests.support import conformance
+from tests.support.conformance import BEGIN, END, KINDS, README, ROWS, UNDEFINED, Kind, render_table
 
 CELLS = [pytest.param(row, kind, id=f"{row.replace('`', '')}-{kind.name}") for row in ROWS for kind in KINDS]
 LAYERLESS = {"`torch.compile` fullgraph", "1,000 alphas, no recompile", "DDP, one and two forwards", "ONNX drops it"}
@@ -50,4 +50,6 @@ def test_the_readme_shows_this_table() -> None:
     text = README.read_text()
     if BEGIN not in text:
         pytest.skip("README.md has no place for the table yet")
-    assert text.split(BEGIN)[1].split(END)[0].strip() == render_table().strip(), "run: python -m tests.conformance"
+    assert text.split(BEGIN)[1].split(END)[0].strip() == render_table().strip(), (
+        "run: python -m tests.support.conformance"
+    )

@@ -1,6 +1,6 @@
 """Run grl's tests beside JAX, beside TensorFlow, or on the oldest PyTorch that pyproject.toml admits.
 
-    python -m tests.frameworks jax tensorflow oldest
+    python -m tests.support.frameworks jax tensorflow oldest
 
 The first two lay the framework over the present environment; the last builds one of its own. uv fetches what is
 missing and leaves the present environment as it is.
@@ -12,8 +12,8 @@ import sys
 import tomllib
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-OVERLAYS = {"jax": ("jax", "tests/test_jax.py"), "tensorflow": ("tensorflow-cpu", "tests/test_tensorflow.py")}
+ROOT = Path(__file__).parents[2]
+OVERLAYS = {"jax": ("jax", "tests/test_grl_jax.py"), "tensorflow": ("tensorflow-cpu", "tests/test_grl_tensorflow.py")}
 GRL_TESTS = ["reversal", "conformance", "tricks", "schedules", "losses", "doctor", "missing_frameworks"]
 OLDEST_TOOLS = [
     "numpy<2.3",
@@ -44,7 +44,7 @@ def build_command(name: str) -> list[str]:
     if name == "oldest":
         packages = [f"torch=={find_oldest_torch()}", *OLDEST_TOOLS]
         withs = [part for package in packages for part in ("--with", package)]
-        tests = [f"tests/test_{test}.py" for test in GRL_TESTS]
+        tests = [f"tests/test_grl_{test}.py" for test in GRL_TESTS]
         # An older PyTorch warns of other things, and its own warnings are not ours to mend.
         return [*uv, "3.11", "--isolated", *withs, *pytest, "-W", "default", "--import-mode=importlib", *tests]
     raise SystemExit(f"name must be one of {', '.join([*OVERLAYS, 'oldest'])}, got {name}")

@@ -6,7 +6,7 @@ gradient without any layer.
 
 The module holds alpha in float32 whatever its network's dtype, so it is compared with the alpha that it holds.
 
-    python -m tests.conformance          run every cell and rewrite the table in README.md
+    python -m tests.support.conformance          run every cell and rewrite the table in README.md
 """
 
 import copy
@@ -23,9 +23,10 @@ import torch.utils.checkpoint
 from torch import Tensor, nn
 
 from grl import GradientReversal, gradient_reversal
+from tests.support.combinations import DERIVATIVES, FORMS, judge, render_combinations
 
 ALPHA = 0.3
-README = Path(__file__).parent.parent / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- conformance:begin -->", "<!-- conformance:end -->"
 
 
@@ -266,7 +267,7 @@ def check_checkpointing(kind: Kind) -> None:
 
 
 def check_ddp(kind: Kind) -> None:
-    from tests.ddp import run_ddp
+    from tests.support.ddp import run_ddp
 
     if kind.sparse:
         raise TypeError("DDP takes no sparse parameters")
@@ -413,7 +414,8 @@ def render_table() -> str:
                 notes.append(reason)
             cells.append("✓" if reason is None else f"–<sup>{notes.index(reason) + 1}</sup>")
         lines.append(f"| {row} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n\n" + "\n".join(f"<sup>{k}</sup> {note}  " for k, note in enumerate(notes, 1)) + "\n"
+    footnotes = "\n".join(f"<sup>{k}</sup> {note}  " for k, note in enumerate(notes, 1))
+    return "\n".join(lines) + f"\n\n{footnotes}\n\n{render_combinations()}"
 
 
 def main() -> int:
@@ -432,6 +434,12 @@ def main() -> int:
             if fine != declared:
                 wrong.append(f"{row} × {kind.name}: " + ("works now, but is declared undefined" if fine else why))
         print(f"{row:32}" + " ".join(f"{mark:>3}" for mark in marks), flush=True)
+    for name in DERIVATIVES:
+        for form in FORMS:
+            try:
+                judge(form, name)
+            except Exception as error:
+                wrong.append(f"{name} × {form}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
     for line in wrong:
         print(line)
     if wrong:
