@@ -160,6 +160,8 @@ class Adversarial(BothDomains):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not isinstance(self.alpha, Schedule):
+            raise BadInput(f"method.alpha must be a Schedule, got {self.alpha!r}")
         if not (math.isfinite(self.domain_weight) and self.domain_weight >= 0):
             raise BadInput(f"method.domain_weight must be finite and >= 0, got {self.domain_weight}")
 

@@ -91,7 +91,7 @@ class Alone:
             self.networks.train()
 
     def diagnose(self) -> list[Verdict | None]:
-        return [examine_method(self._method, self.networks, self._pair, self._mean, self.experiments[0].steps)]
+        return [examine_method(self.experiments[0], self.networks, self._pair, self._mean)]
 
     def member(self, index: int) -> Networks:
         return self.networks

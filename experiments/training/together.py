@@ -195,7 +195,7 @@ class Together:
 
     def diagnose(self) -> list[Verdict | None]:
         return [
-            examine_method(each.method, self.member(index), self._pair, self._mean, each.steps)
+            examine_method(each, self.member(index), self._pair, self._mean)
             for index, each in enumerate(self.experiments)
         ]
 
