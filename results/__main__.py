@@ -65,8 +65,9 @@ def build(name: str, arguments: Sequence[str]) -> int:
     from rich.console import Console
 
     from experiments.validators import LAST
-    from results.building import Request, build
+    from results.building import build
     from results.drawing import DEFAULT
+    from results.table import Request
 
     request = Request(
         name,
