@@ -18,7 +18,7 @@ python -m results list
 
   --selection V      report the step that V chooses: last (the default), source_accuracy, information_maximisation,
                      negative_entropy, nuclear_norm, a validator of your own by its import path, or target_oracle (†)
-  --figure F         draw F: a name of the catalogue or one of your own by its import path; may be given again
+  --figure F         draw F: a name of the catalogue, one of your own by its import path, or none; may be given again
   --mixed            let runs of different data, commit, torch version or device share a cell
   --run-figures      give every run in MLflow a figure of its own curves
   --into FOLDER      write there (default: reports/NAME below the runs)
@@ -65,13 +65,14 @@ def build(name: str, arguments: Sequence[str]) -> int:
     from rich.console import Console
 
     from experiments.validators import LAST
-    from results.building import Request, build
+    from results.building import build
     from results.drawing import DEFAULT
+    from results.table import Request
 
     request = Request(
         name,
         selection=options.get("--selection", [LAST])[-1],
-        figures=options.get("--figure", DEFAULT),
+        figures=[name for name in options.get("--figure", DEFAULT) if name != "none"],
         mixed="--mixed" in options,
         run_figures="--run-figures" in options,
     )

@@ -78,6 +78,7 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
         for name in NUMBERS:
             values = valued[name].astype(float)
             row |= {name: values.mean(), f"{name}_sd": values.std(ddof=1)}
+        row |= {name: _list(sorted(valued[name].unique())) for name in PROVENANCE}
         row["selection"] = runs["selection"].dropna().iloc[0]
         uses = ["training"] * (row["method"] == UPPER) + ["selection"] * (row["selection"] == TARGET_ORACLE)
         row["target_labels"] = " and ".join(uses) or "no"
@@ -113,5 +114,5 @@ def _place(pair: str, recipe: str, method: str, variant: str) -> tuple[object, .
     return pair, recipe, {LOWER: 0, UPPER: 2}.get(method, 1), method, by_size
 
 
-def _list(seeds: list[int]) -> str:
-    return " ".join(map(str, seeds))
+def _list(values: list[object]) -> str:
+    return " ".join(map(str, values))

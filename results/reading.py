@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -25,8 +25,8 @@ class RecordedRuns:
 
     experiment_id: str
     runs: pd.DataFrame
-    """Indexed by run id; columns `status` (finished, failed or killed), `start`, `end` (timestamps), `artifacts` (their
-    address), those of `read_provenance`, `param.<name>`, `metric.<name>` and `tag.<name>`."""
+    """Indexed by run id; columns `experiment_id`, `status` (finished, failed or killed), `artifacts` (their address),
+    `start`, `end` (timestamps), those of `read_provenance`, `param.<name>`, `metric.<name>` and `tag.<name>`."""
     left_out: dict[str, int]
     """How many runs are not in `runs`, by reason."""
 
@@ -37,8 +37,8 @@ def list_experiments(client: "MlflowClient") -> pd.DataFrame:
     with answering("the MLflow store does not list its experiments"):
         experiments = client.search_experiments()
     for experiment in experiments:
-        runs = _search(client, experiment.experiment_id)
-        ends = [_timestamp(run.info.end_time) for run in runs if _status(run) == FINISHED]
+        runs = search(client, [experiment.experiment_id])
+        ends = [run["end"] for run in runs if run["status"] == FINISHED]
         if runs:
             rows.append((experiment.name, len(runs), len(ends), max(ends, default=pd.NaT)))
     table = pd.DataFrame(rows, columns=["name", "runs", "finished", "last"])
@@ -61,14 +61,13 @@ def read_runs(client: "MlflowClient", name: str) -> RecordedRuns:
         if not known:
             raise BadInput(f"nothing to build {name!r} from: {names.shown_uri()} holds no run yet; try: make demo")
         raise unknown("experiment", name, known)
-    found = _search(client, experiment.experiment_id)
-    left_out = Counter(_status(run) for run in found if _status(run) not in _ENDED)
-    if not any(_status(run) == FINISHED for run in found):
-        counts = Counter(map(_status, found))
+    found = search(client, [experiment.experiment_id])
+    counts = Counter(run["status"] for run in found)
+    left_out = {status: count for status, count in counts.items() if status not in _ENDED}
+    if not counts[FINISHED]:
         others = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no run at all"
         raise BadInput(f"nothing to build {name!r} from: no finished run ({others})")
-    ended = [run for run in found if _status(run) in _ENDED]
-    runs = pd.DataFrame([_row(run) for run in ended], index=[run.info.run_id for run in ended])
+    runs = pd.DataFrame([run for run in found if run["status"] in _ENDED]).set_index("run_id").rename_axis(None)
     runs = runs.join(read_provenance(runs))
     # The oldest came first: sorted by status, the newest finished run of each kind is its last.
     runs = runs.iloc[(runs["status"] == FINISHED).argsort(kind="stable")]
@@ -79,26 +78,28 @@ def read_runs(client: "MlflowClient", name: str) -> RecordedRuns:
     return RecordedRuns(experiment.experiment_id, runs[~superseded], reasons)
 
 
-def _search(client: "MlflowClient", experiment_id: str) -> "list[Run]":
-    found: list[Run] = []
+def search(client: "MlflowClient", experiment_ids: list[str], kind: str = "run") -> list[dict[str, Any]]:
+    """The runs of a kind, the oldest first, one row a run: run_id, and the columns of `RecordedRuns.runs`.
+
+    Raises:
+        Unreachable: the store failed.
+    """
+    rows: list[dict[str, Any]] = []
     token = None
     with answering("the MLflow store does not list its runs"):
         while True:
             page = client.search_runs(
-                [experiment_id], f"tags.{names.KIND} = 'run'", order_by=["start_time ASC"], page_token=token
+                experiment_ids, f"tags.{names.KIND} = '{kind}'", order_by=["start_time ASC"], page_token=token
             )
-            found += page
+            rows += map(_row, page)  # MLflow's own objects are ten times as large
             token = page.token
             if not token:
-                return found
+                return rows
 
 
-def _status(run: "Run") -> str:
-    return run.info.status.lower()
-
-
-def _row(run: "Run") -> dict[str, object]:
-    row: dict[str, object] = {"status": _status(run), "artifacts": run.info.artifact_uri}
+def _row(run: "Run") -> dict[str, Any]:
+    row: dict[str, Any] = {"run_id": run.info.run_id, "experiment_id": run.info.experiment_id}
+    row |= {"status": run.info.status.lower(), "artifacts": run.info.artifact_uri}
     row |= {"start": _timestamp(run.info.start_time), "end": _timestamp(run.info.end_time)}
     for kind, values in (("param", run.data.params), ("metric", run.data.metrics), ("tag", run.data.tags)):
         row |= {f"{kind}.{name}": value for name, value in values.items()}

@@ -46,11 +46,12 @@ def report_selected(
     if selection != TARGET_ORACLE:
         find_validator(selection)  # unknown names are said once, not once a run
     by_run = {str(run_id): points for run_id, points in curves.groupby("run_id")}
+    last = report_last(runs)
     rows: dict[str, dict[str, float]] = {}
     problems = []
     for run_id in map(str, runs.index):
         try:
-            rows[run_id] = _report(run_id, selection, by_run.get(run_id), read)
+            rows[run_id] = _report(run_id, selection, by_run.get(run_id), read, last)
         except (BadInput, Unreachable) as error:
             problems.append(f"run {run_id}: {error}")
     if problems and not rows:
@@ -59,7 +60,9 @@ def report_selected(
     return runs.assign(selection=selection).join(chosen), problems
 
 
-def _report(run_id: str, selection: str, points: pd.DataFrame | None, read: ReadEvaluations) -> dict[str, float]:
+def _report(
+    run_id: str, selection: str, points: pd.DataFrame | None, read: ReadEvaluations, last: pd.DataFrame
+) -> dict[str, float]:
     if points is None:
         raise BadInput(f"it has no {names.CURVES}")
     by_step = points.pivot_table(index="step", columns="metric", values="value", aggfunc="last")
@@ -71,8 +74,11 @@ def _report(run_id: str, selection: str, points: pd.DataFrame | None, read: Read
     if selection != TARGET_ORACLE and find_validator(selection).curve not in by_step:
         _add_scores(scores, selection, read(run_id))
     step = select(scores, selection)
-    seen = at_step(read(run_id), step)
-    distance = proxy_a_distance(seen[names.FEATURES], seen[names.DOMAIN_LABELS])
+    if step == last["step"][run_id]:  # measured once already
+        distance = float(last[names.PROXY_A_DISTANCE][run_id])
+    else:
+        seen = at_step(read(run_id), step)
+        distance = proxy_a_distance(seen[names.FEATURES], seen[names.DOMAIN_LABELS])
     return {
         "step": step,
         **{name: scores[step].get(name, np.nan) for name in NUMBERS},

@@ -65,6 +65,7 @@ def test_a_validator_of_the_users_own_chooses_on_finished_runs(tmp_path, monkeyp
     monkeypatch.delitem(sys.modules, "own_validators", raising=False)
     reported, _ = select_toy("own_validators:mine")
     assert reported["step"].tolist() == [100, 100]  # of the two evaluations with small logits the later one
+    assert reported["proxy_a_distance"].tolist() == [1.5, 1.5]  # of the last step, as MLflow has it
     with pytest.raises(BadInput, match="own_validators:greedy needs target_labels, which was not recorded"):
         select_toy("own_validators:greedy")
 
@@ -92,7 +93,7 @@ def test_a_run_whose_evaluations_are_gone_has_no_numbers() -> None:
             raise Unreachable("gone")
         return make_evaluations()
 
-    reported, problems = report_selected(runs, "target_oracle", curves, read)
+    reported, problems = report_selected(runs, "nuclear_norm", curves, read)
     assert reported["target_accuracy"].isna().tolist() == [True, False]
     assert problems == ["run run0: gone"]
 

@@ -82,3 +82,11 @@ def to_png(figure: Figure, dpi: int = 150) -> bytes:
     with styled():
         figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def to_svg(figure: Figure) -> bytes:
+    """The figure as vectors; equal drawings give equal bytes."""
+    buffer = io.BytesIO()
+    with styled(), matplotlib.rc_context({"svg.hashsalt": "grl"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()

@@ -23,6 +23,7 @@ def recorded_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Experiment toy: `TARGETS`, and beside them a failed run, a running one and an older repetition. Experiment broken:
     a run whose files cannot be read and one without curves. Experiment unfinished: one failed run. Experiment a/b: one
     run. Experiment again: one run that failed and then was finished.
+    Experiment swept: a study with one trial.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside MLflow's own imports
@@ -50,6 +51,9 @@ def recorded_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     again = experiment("again")
     for status, start_ms in (("FAILED", 1), ("FINISHED", 2)):
         write_run(client, again, describe_run("near_to_far", "dann", 0, 0.7), files, status=status, start_ms=start_ms)
+    swept = experiment("swept")
+    study = client.create_run(swept, tags={"kind": "study"}).info.run_id
+    client.create_run(swept, tags={"kind": "trial", "mlflow.parentRunId": study})
     return root
 
 

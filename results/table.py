@@ -1,0 +1,117 @@
+"""A table: from the name of an MLflow experiment to its runs, cells and comparisons, and to what is said of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from experiments.record.store import Unreachable
+from experiments.validators import LAST
+from results.artifacts import COLUMNS, read_curves, read_evaluations
+from results.caption import describe_origin, describe_rows
+from results.cells import CELL, drop_repeated, name_cells, summarise
+from results.document import Document, list_runs, tabulate, tabulate_comparisons, tabulate_pairs, tabulate_published
+from results.drawing import DEFAULT
+from results.drawing.base import Material
+from results.provenance import PROVENANCE
+from results.published import compare_published, read_published
+from results.reading import FINISHED, read_runs
+from results.selecting import NUMBERS, report_selected
+from results.statistics import compare
+from results.words import put_into_words, put_pairs_into_words
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be built, and how."""
+
+    name: str
+    """MLflow experiment: what was launched, for example demo."""
+    selection: str = LAST
+    """Which step of each run is reported: last, a validator, or target_oracle."""
+    figures: Sequence[str] = DEFAULT
+    """Names of the catalogue, or import paths of one's own: package.module:draw."""
+    mixed: bool = False
+    """Let runs of different data, commit, torch version or device share a cell."""
+    run_figures: bool = False
+    """Give each run a figure of its own curves in MLflow."""
+
+    @property
+    def command(self) -> str:
+        """The command line that builds the same table."""
+        options = [f"--selection {self.selection}"] * (self.selection != LAST) + ["--mixed"] * self.mixed
+        return " ".join([f"python -m results build {self.name}", *options])
+
+
+@dataclass(frozen=True)
+class Table:
+    """The runs of one MLflow experiment and all that was made of them."""
+
+    experiment_id: str
+    runs: pd.DataFrame
+    """One row a run that came to an end: the columns of `read_runs`, `name_cells` and `selecting`."""
+    material: Material
+    """What figures are drawn of; its cells are those of `summarise` joined with `compare`."""
+    published: pd.DataFrame
+    """Of `compare_published`."""
+    document: Document
+    problems: list[str] = field(default_factory=list)
+    """What could not be read; grows while figures are drawn."""
+
+    @property
+    def seeds(self) -> pd.DataFrame:
+        """One row a run, with what it is, its reported numbers and where they were made."""
+        columns = [*CELL, "seed", "status", "selection", "step", *NUMBERS, *PROVENANCE, "start", "end"]
+        return self.runs[columns].sort_values([*CELL, "seed"]).rename_axis("run_id").reset_index()
+
+
+def make_table(client: "MlflowClient", request: Request) -> Table:
+    """Read the runs that were recorded under a name, and compare them.
+
+    Raises:
+        BadInput: an unknown name or selection, or nothing finished.
+        Unreachable: the store does not answer.
+    """
+    recorded = read_runs(client, request.name)
+    named, repeated = drop_repeated(name_cells(recorded.runs, mixed=request.mixed))
+    finished = named[named["status"] == FINISHED]
+    addresses = dict(zip(map(str, finished.index), finished["artifacts"], strict=True))
+    curves, problems = pd.DataFrame(columns=COLUMNS), []
+    if request.selection != LAST or request.figures or request.run_figures:
+        curves, problems = read_curves(addresses)
+    read = partial(_read, addresses)
+    finished, unselected = report_selected(finished, request.selection, curves, read)
+    problems += unselected
+    runs = pd.concat([named[named["status"] != FINISHED], finished])
+    comparisons, pairs = compare(runs)
+    cells = summarise(runs).merge(comparisons, on=CELL, how="left")
+    published = compare_published(cells, read_published())
+    theirs, sources = tabulate_published(published)
+    document = Document(
+        name=request.name,
+        grids=[tabulate(cells), tabulate_comparisons(cells), tabulate_pairs(pairs), theirs],
+        sentences=put_into_words(cells) + put_pairs_into_words(pairs),
+        notes=[*describe_rows(runs, cells, recorded.left_out), *repeated, *sources],
+        origin=describe_origin(runs, request.command),
+        appendix=[list_runs(runs)],
+    )
+
+    def read_or_note(run_id: str) -> dict[str, np.ndarray] | None:
+        try:
+            return read(run_id)
+        except Unreachable as error:
+            problems.append(str(error))
+            return None
+
+    material = Material(finished, cells, curves, read_or_note)
+    return Table(recorded.experiment_id, runs, material, published, document, problems)
+
+
+def _read(addresses: dict[str, str], run_id: str) -> dict[str, np.ndarray]:
+    return read_evaluations(run_id, addresses[run_id])
