@@ -6,7 +6,8 @@ from hypothesis import settings
 
 # grl's own tests also run where the benchmark is not installed: `python -m tests.support.frameworks`.
 if find_spec("mlflow"):
-    from tests.support.recorded_store import recorded_store, store  # noqa: F401 (fixtures)
+    from tests.support.own import own  # noqa: F401 (fixtures)
+    from tests.support.recorded_store import recorded_store, store  # noqa: F401
     from tests.support.small_runs import client, migrated_store, runs  # noqa: F401
     from tests.support.trainings import moons_pair  # noqa: F401
 
