@@ -36,7 +36,7 @@ def test_another_pair_brings_a_network_that_fits_it():
     ("line", "said"),
     [
         ("--trials 0", "trials must be >= 1, got 0"),
-        ("--trials many", "invalid literal"),
+        ("--trials many", "--trials must be a whole number, got 'many'"),
         ("--trils 5", "unknown option --trils: did you mean --trials?"),
         ("--alpha.gama 5", "unknown option --alpha.gama: did you mean --alpha.gamma?"),
         ("--objective accuracy", "unknown objective 'accuracy': did you mean 'source_accuracy'?"),
