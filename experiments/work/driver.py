@@ -318,4 +318,5 @@ def say_what_is_stale(waiting: Sequence[Experiment], console: Console) -> None:
             change = find_change(experiment)
             changes[change] = changes.get(change, 0) + 1
     for change, count in changes.items():
-        console.print(f"{count} finished runs are stale and are trained again: {change}", style="yellow", markup=False)
+        which = "run is" if count == 1 else "runs are"
+        console.print(f"{count} finished {which} stale and trained again: {change}", style="yellow", markup=False)
