@@ -145,9 +145,7 @@ def time_import() -> float:
 def main() -> None:
     """Print one table."""
     torch.set_num_threads(1)
-    print(
-        f"torch {torch.__version__}, one CPU thread; median µs of forward + backward, and its ratio to the bare Function"
-    )
+    print(f"torch {torch.__version__}, one CPU thread; median µs of forward + backward, ratio to the bare Function")
     columns = [measure(shape, 12 if shape[0] == 4096 else 2000) for shape in SHAPES]
     print(f"{'':36}" + "".join(f"{f'{a}×{b}':>20}" for a, b in SHAPES))
     for name in columns[0]:
