@@ -9,6 +9,7 @@ if find_spec("mlflow"):
     from tests.recorded_store import recorded_store, store  # noqa: F401 (fixtures)
     from tests.support.own import own  # noqa: F401
     from tests.support.trainings import moons_pair  # noqa: F401
+    from tests.support.small_runs import client, migrated_store, runs  # noqa: F401
 
 # The first example of a test pays for lazy imports, and the machine may be busy: time limits are pytest's business.
 settings.register_profile("tests", deadline=None)

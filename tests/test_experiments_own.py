@@ -172,10 +172,14 @@ def test_one_of_each_kind_from_outside(own, recorded):
     # The validator of one's own chooses among what was recorded.
     assert find_validator("mine:largest_logit").needs == (names.TARGET_LOGITS,)
 
-    # Done is done.
+    # Done is done, until the source changes.
     code, said = run(own, "run", "mine:table", "--method.margin", "3", "--sharpness.height", "5")
     assert code == 0
     assert "2 of 2 runs are already done" in said
+    own("mine", MINE + "# changed")
+    code, said = run(own, "run", "mine:table", "--method.margin", "3", "--sharpness.height", "5")
+    assert code == 0
+    assert "2 finished runs are stale and are trained again: the source of a module that it names has changed" in said
 
 
 def test_what_is_brought_by_option_needs_no_recipe(own, recorded):

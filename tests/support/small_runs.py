@@ -1,6 +1,7 @@
 """Small runs and pairs for the tests of experiments and sweeps."""
 
 import dataclasses
+import itertools
 import math
 import shutil
 
@@ -9,7 +10,9 @@ import torch
 
 from datasets import DomainPair, Evaluation, Labelled, Unlabelled
 from experiments.experiment import Experiment
-from experiments.tracking import open_client
+from experiments.networks.moons import Moons
+from experiments.recipes.base import with_method
+from experiments.record.store import open_client
 from grl.schedules import InverseDecay
 
 # What 30 steps of small_moons may differ by when sums are taken in another order: each step adds the rounding of a sum
@@ -24,8 +27,14 @@ def runs(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("GRL_PREPARED", str(tmp_path / "prepared"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setattr("experiments.running.CHECKPOINT_EVERY_S", 0.0)  # at every evaluation
+    save_always(monkeypatch)
     return tmp_path / "runs"
+
+
+def save_always(patch: pytest.MonkeyPatch) -> None:
+    """Have a checkpoint written at every evaluation, however young the last one is."""
+    patch.setattr("experiments.work.checkpoint.EVERY_S", 0.0)
+    patch.setattr("experiments.work.checkpoint.COST_SHARE", 0.0)
 
 
 @pytest.fixture(scope="session")
@@ -47,13 +56,25 @@ def client(runs, migrated_store):
 
 
 def small_moons(**changes) -> Experiment:
-    """Thirty steps of moons: points every 5 steps, a checkpoint every 10. Free of the catalogue's constants."""
+    """Thirty steps of moons: points every 5 steps, a checkpoint every 10. Free of the catalogue's constants.
+
+    Args:
+        changes: Fields of the experiment; `method` by name, and `alpha` of the method.
+    """
     small = Experiment(
-        pair="moons", network="moons", lr=InverseDecay(lr=0.1), steps=30, batch_size=128, evaluate_every=10, log_every=5
+        pair="moons", network=Moons(), lr=InverseDecay(lr=0.1), steps=30, batch_size=128, evaluate_every=10, log_every=5
     )
-    if "method" in changes:
-        small = small.with_method(changes.pop("method"))
+    if isinstance(method := changes.get("method"), str):
+        changes["method"] = with_method(small, method).method
+    if "alpha" in changes:
+        changes["method"] = dataclasses.replace(changes.get("method", small.method), alpha=changes.pop("alpha"))
     return dataclasses.replace(small, **changes)
+
+
+def after(steps: int):
+    """A `must_stop` that asks a training to stop after so many steps, where checkpoints are due at every evaluation."""
+    asked = itertools.count()
+    return lambda: next(asked) >= steps
 
 
 def image_pair(count: int = 48, seed: int = 0) -> DomainPair:

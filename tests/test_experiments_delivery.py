@@ -4,32 +4,24 @@ import shutil
 import time
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
-from experiments import environment, record, tracking
-from experiments.__main__ import main
-from experiments.errors import BadInput, NonFiniteLoss, run_command
-from experiments.recording import folder_of, read_json, write_json
-from experiments.running import run
-from experiments.tracking import (
-    Destination,
-    Unreachable,
-    address,
-    check_tracking_uri,
-    deliver,
-    undelivered,
-)
+from experiments.record import delivery, names
+from experiments.record.delivery import Destination, address, deliver, undelivered
+from experiments.record.files import read_json, write_json
+from experiments.record.folder import Recording, folder_of
+from experiments.record.store import Unreachable
+from experiments.work import changes
+from experiments.work.run import train_runs
 from grl.schedules import InverseDecay
-from tests.recorded_curves import curves_of, recorded_curves
-from tests.small_runs import small_moons
+from tests.support.recorded_curves import curves_of, recorded_curves
+from tests.support.small_runs import after, small_moons
 
 TOY = Destination("toy")
 
 
 def send(client, experiment, destination=TOY):
-    address(folder_of(experiment), destination)
-    deliver(client, folder_of(experiment))
+    address(folder_of(experiment.hash), destination)
+    deliver(client, folder_of(experiment.hash))
 
 
 def runs_in(client, name="toy"):
@@ -38,31 +30,25 @@ def runs_in(client, name="toy"):
 
 def sent_files(experiment) -> set[str]:
     # The patch is there when the code under test is not committed.
-    return {"curves.parquet", "features.npz"} | {path.name for path in folder_of(experiment).glob("changes.patch")}
-
-
-def stop_at(step_to_stop_at):
-    def report(event):
-        if (event.name, event.step) == ("saved", step_to_stop_at):
-            raise KeyboardInterrupt
-
-    return report
+    return {"curves.parquet", "evaluations.npz"} | {
+        path.name for path in folder_of(experiment.hash).glob("changes.patch")
+    }
 
 
 def test_mlflow_has_everything_and_has_it_once(client):
     experiment = small_moons()
-    run(experiment)
+    train_runs([experiment])
     send(client, experiment)
-    deliver(client, folder_of(experiment))
-    (folder_of(experiment) / record.DELIVERIES).unlink()  # as if the process had died before it noted the delivery
+    deliver(client, folder_of(experiment.hash))
+    (folder_of(experiment.hash) / names.DELIVERIES).unlink()  # as if the process had died before it noted the delivery
     send(client, experiment)
     [found] = runs_in(client)
     assert found.data.params == experiment.flat()
     assert found.info.status == "FINISHED"
     assert found.info.run_name == experiment.title
-    tags = read_json(folder_of(experiment) / record.RUN)["tags"]
+    tags = read_json(folder_of(experiment.hash) / names.RUN)["tags"]
     assert tags.items() <= found.data.tags.items()
-    assert found.data.tags["weights_sha256"] == read_json(folder_of(experiment) / record.RESULT)["weights_sha256"]
+    assert found.data.tags["weights_sha256"] == read_json(folder_of(experiment.hash) / names.RESULT)["weights_sha256"]
     assert curves_of(client, found.info.run_id) == recorded_curves(experiment)
     assert {file.path for file in client.list_artifacts(found.info.run_id)} == sent_files(experiment)
     assert undelivered() == []
@@ -78,7 +64,7 @@ def test_mlflow_has_everything_and_has_it_once(client):
 )
 def test_mlflow_shows_what_a_run_was_trained_on(client, method, trained_on):
     experiment = small_moons(method=method, steps=10)
-    run(experiment)
+    train_runs([experiment])
     send(client, experiment)
     [found] = runs_in(client)
     inputs = {each.dataset.name: each for each in found.inputs.dataset_inputs}
@@ -90,32 +76,39 @@ def test_mlflow_shows_what_a_run_was_trained_on(client, method, trained_on):
 
 
 def test_a_patch_of_the_code_goes_with_a_run_however_it_ends(client, monkeypatch):
-    monkeypatch.setattr(environment, "uncommitted_changes", lambda: b"the patch")
+    monkeypatch.setattr(changes, "uncommitted_changes", lambda: changes.Changes(b"the patch", ("code.py",)))
     experiment = small_moons(lr=InverseDecay(lr=1e30), log_every=1)
-    with pytest.raises(NonFiniteLoss):
-        run(experiment)
+    train_runs([experiment])
     send(client, experiment)
     [found] = runs_in(client)
     assert [file.path for file in client.list_artifacts(found.info.run_id)] == ["changes.patch"]
 
 
-def test_a_verdict_that_comes_after_the_first_delivery_arrives(client):
-    experiment = small_moons()
+def test_a_verdict_that_comes_after_the_first_delivery_arrives(client, monkeypatch):
+    experiment, opened = small_moons(), Recording.__init__
 
-    def report(event):
-        if event.name == "started":
-            send(client, experiment)
-            assert "verdict" not in runs_in(client)[0].data.tags
+    def open_and_send(self, *arguments):
+        opened(self, *arguments)
+        send(client, experiment)
+        assert "verdict" not in runs_in(client)[0].data.tags
 
-    run(experiment, report)
-    deliver(client, folder_of(experiment))
+    monkeypatch.setattr(Recording, "__init__", open_and_send)
+    train_runs([experiment])
+    deliver(client, folder_of(experiment.hash))
     [found] = runs_in(client)
-    assert found.data.tags["verdict"] == read_json(folder_of(experiment) / record.RUN)["tags"]["verdict"]
+    assert found.data.tags["verdict"] == read_json(folder_of(experiment.hash) / names.RUN)["tags"]["verdict"]
 
 
+@pytest.fixture
+def through_the_client(monkeypatch):
+    """Everything goes through MLflow's client, as to a server."""
+    monkeypatch.setattr(delivery, "insert_run", lambda *arguments: None)
+
+
+@pytest.mark.usefixtures("through_the_client")
 def test_a_delivery_that_breaks_off_at_any_request_is_completed(client, monkeypatch):
     experiment = small_moons()
-    run(experiment)
+    train_runs([experiment])
     requests, requests_before_it_fails = [], 0
 
     def breaking(name):
@@ -130,18 +123,18 @@ def test_a_delivery_that_breaks_off_at_any_request_is_completed(client, monkeypa
 
         monkeypatch.setattr(type(client), name, call)
 
-    names = ("create_experiment", "create_run", "log_batch", "log_inputs", "log_artifact", "set_terminated")
-    for name in names:
+    calls = ("create_experiment", "create_run", "log_batch", "log_inputs", "log_artifact", "set_terminated")
+    for name in calls:
         breaking(name)
     send(client, experiment, Destination("whole"))
-    assert set(requests) == set(names)
+    assert set(requests) == set(calls)
     for requests_before_it_fails in range(1, len(requests) + 1):
         requests.clear()
         destination = Destination(f"broken at {requests_before_it_fails}")
         with pytest.raises(Unreachable, match="connection reset"):
             send(client, experiment, destination)
-        assert undelivered() == [folder_of(experiment)]
-        deliver(client, folder_of(experiment))
+        assert undelivered() == [folder_of(experiment.hash)]
+        deliver(client, folder_of(experiment.hash))
         [found] = runs_in(client, destination.experiment)
         assert (found.info.status, found.data.params) == ("FINISHED", experiment.flat())
         assert len(found.inputs.dataset_inputs) == 2
@@ -152,21 +145,22 @@ def test_a_delivery_that_breaks_off_at_any_request_is_completed(client, monkeypa
 def test_another_recording_of_the_same_experiment_is_another_run(client):
     experiment = small_moons()
     for _ in range(2):
-        run(experiment)
+        train_runs([experiment])
         send(client, experiment)
-        shutil.rmtree(folder_of(experiment))  # as on another machine
+        shutil.rmtree(folder_of(experiment.hash))  # as on another machine
         time.sleep(0.002)  # a recording is known by its start in milliseconds
     found = runs_in(client)
     assert len(found) == 2
     for each in found:
-        history = client.get_metric_history(each.info.run_id, record.TARGET_ACCURACY)
+        history = client.get_metric_history(each.info.run_id, names.TARGET_ACCURACY)
         assert [point.step for point in history] == [10, 20, 30]
 
 
+@pytest.mark.usefixtures("through_the_client")
 def test_a_store_that_breaks_off_again_and_again_gets_further_each_time(client, monkeypatch):
-    monkeypatch.setattr(tracking, "POINTS_AT_ONCE", 2)
+    monkeypatch.setattr(delivery, "POINTS_AT_ONCE", 2)
     experiment = small_moons()
-    run(experiment)
+    train_runs([experiment])
     whole = type(client).log_batch
     sent = []
 
@@ -191,14 +185,14 @@ def test_a_store_that_breaks_off_again_and_again_gets_further_each_time(client, 
 def test_a_resumed_run_goes_on_in_its_curves(client):
     experiment = small_moons()
     with pytest.raises(KeyboardInterrupt):
-        run(experiment, stop_at(10))
+        train_runs([experiment], must_stop=after(12))
     send(client, experiment)
     [found] = runs_in(client)
     assert found.info.status == "KILLED"
     assert found.data.tags["message"] == "interrupted"
-    run(experiment)
-    assert undelivered() == [folder_of(experiment)]
-    deliver(client, folder_of(experiment))
+    train_runs([experiment])
+    assert undelivered() == [folder_of(experiment.hash)]
+    deliver(client, folder_of(experiment.hash))
     [found] = runs_in(client)
     assert found.info.status == "FINISHED"
     assert curves_of(client, found.info.run_id) == recorded_curves(experiment)
@@ -207,8 +201,7 @@ def test_a_resumed_run_goes_on_in_its_curves(client):
 def test_a_failed_run_is_failed_and_its_second_try_repeats_no_point(client):
     experiment = small_moons(lr=InverseDecay(lr=1e30), log_every=1)
     for _ in range(2):
-        with pytest.raises(NonFiniteLoss):
-            run(experiment)
+        train_runs([experiment])
         send(client, experiment)
     [found] = runs_in(client)
     assert found.info.status == "FAILED"
@@ -218,7 +211,7 @@ def test_a_failed_run_is_failed_and_its_second_try_repeats_no_point(client):
 
 def test_one_run_in_two_experiments_and_below_parents(client):
     experiment = small_moons()
-    run(experiment)
+    train_runs([experiment])
     send(client, experiment)
     send(client, experiment, Destination("toy_sweep", ("toy_sweep", "trial 3")))
     assert len(runs_in(client)) == 1
@@ -233,18 +226,19 @@ def test_one_run_in_two_experiments_and_below_parents(client):
 
 def test_what_a_store_missed_is_known_per_store(client, monkeypatch):
     experiment = small_moons()
-    run(experiment)
+    train_runs([experiment])
     send(client, experiment)
     assert undelivered() == []
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     assert undelivered() == []  # never meant for that store
-    address(folder_of(experiment), TOY)
-    assert undelivered() == [folder_of(experiment)]
+    address(folder_of(experiment.hash), TOY)
+    assert undelivered() == [folder_of(experiment.hash)]
 
 
+@pytest.mark.usefixtures("through_the_client")
 def test_a_store_that_breaks_off_gets_the_rest_later(client, monkeypatch):
     experiment = small_moons()
-    run(experiment)
+    train_runs([experiment])
     whole = type(client).log_batch
 
     def break_off(self, run_id, metrics=(), **rest):
@@ -257,108 +251,25 @@ def test_a_store_that_breaks_off_gets_the_rest_later(client, monkeypatch):
         with pytest.raises(Unreachable) as caught:
             send(client, experiment)
     assert str(caught.value) == (
-        f"MLflow store {record.tracking_uri()} did not take run {experiment.hash}: connection reset"
+        f"MLflow store {names.tracking_uri()} did not take run {experiment.hash}: connection reset"
     )
-    assert undelivered() == [folder_of(experiment)]
-    deliver(client, folder_of(experiment))
+    assert undelivered() == [folder_of(experiment.hash)]
+    deliver(client, folder_of(experiment.hash))
     [found] = runs_in(client)
     assert curves_of(client, found.info.run_id) == recorded_curves(experiment)
 
 
-@given(st.one_of(st.text(max_size=8), st.text("ab:.-_/ é\n", max_size=12), st.integers(248, 252).map("a".__mul__)))
-@settings(max_examples=500)
-@example("")
-@example(".")
-@example("..a")
-@example("a/../b")
-@example("a/")
-@example("label loss: a-b.c/d_0")
-@example("MNIST → MNIST-M")
-def test_a_metric_name_is_refused_exactly_when_mlflow_refuses_it(name):
-    from mlflow.exceptions import MlflowException
-    from mlflow.utils.validation import _validate_metric
-
-    try:
-        _validate_metric(name, 0.5, 0, 0)
-    except MlflowException:
-        with pytest.raises(BadInput, match=r"^metric name must be at most 250 letters"):
-            record.check_metric_name(name)
-    else:
-        if not name.endswith("\n"):  # a slip of MLflow's pattern
-            record.check_metric_name(name)
-
-
-@pytest.mark.parametrize(
-    ("uri", "wrong"),
-    [
-        ("htp://x", "scheme 'htp' is unknown"),
-        ("mysql//", "there is no scheme"),
-        ("localhost:5000", "there is no scheme"),
-        ("/somewhere/mlruns", "there is no scheme"),
-        ("file:///somewhere/mlruns", "scheme 'file' is unknown"),
-        ("http://", "the host is empty"),
-        ("http://:5000", "the host is empty"),
-        ("http://localhost:99999", "Port out of range 0-65535"),
-        ("http://localhost:0", "the port must be 1 to 65535"),
-        ("http://localhost:five", "Port could not be cast to integer value as 'five'"),
-        ("http://[::1", "Invalid IPv6 URL"),
-        ("http://local host", "it contains a space"),
-        ("http://localhost:5000\n", "it contains a space"),
-        ("postgresql://user:word@:5432/mlflow", "the host is empty"),
-        ("sqlite://", "there is no path of a file"),
-        ("sqlite:///", "there is no path of a file"),
-        ("sqlite://mlflow.db", "there is no path of a file"),
-        ("sqlite:mlflow.db", "there is no scheme"),
-    ],
-)
-def test_a_tracking_uri_that_no_store_can_have_is_said_before_training(runs, uri, wrong, monkeypatch, capsys):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with pytest.raises(BadInput) as caught:
-        check_tracking_uri()
-    assert str(caught.value) == (
-        "MLFLOW_TRACKING_URI must be sqlite:///path or one of http://host, https://host, postgresql://host, "
-        f"mysql://host, mssql://host, got {uri!r}: {wrong}"
-    )
-    assert run_command(main, ["run", "moons"]) == 2
-    assert capsys.readouterr().err == f"error: {caught.value}\n"
-    assert not list(runs.glob("*/status.json"))
-
-
-@pytest.mark.parametrize(
-    "uri",
-    [
-        "http://localhost:5000",
-        "https://user:word@mlflow.example.org/under/a/path",
-        "http://[::1]:5000",
-        "postgresql://user:word@db/mlflow",
-        "mysql+pymysql://db:3306/mlflow",
-        "sqlite:///relative.db",
-        "sqlite:////absolute/with a space.db",
-        "databricks",
-    ],
-)
-def test_a_tracking_uri_that_a_store_can_have_is_taken(uri, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    check_tracking_uri()
-
-
-def test_every_kind_of_store_that_mlflow_knows_is_allowed():
-    from mlflow.store.db.db_types import DATABASE_ENGINES
-
-    assert {*DATABASE_ENGINES} == {*tracking.DATABASES, "sqlite"}
-
-
 def test_a_run_that_has_not_begun_is_not_sent(client):
-    address(folder_of(small_moons()), TOY)
-    deliver(client, folder_of(small_moons()))
+    address(folder_of(small_moons().hash), TOY)
+    deliver(client, folder_of(small_moons().hash))
     assert client.get_experiment_by_name("toy") is None
     assert undelivered() == []
 
 
 def test_results_cut_short_by_a_crash_are_not_delivered_as_finished(client):
     experiment = small_moons()
-    run(experiment)
-    folder = folder_of(experiment)
-    write_json(folder / record.STATUS, read_json(folder / record.STATUS) | {"status": "RUNNING"})
+    train_runs([experiment])
+    folder = folder_of(experiment.hash)
+    write_json(folder / names.STATUS, read_json(folder / names.STATUS) | {"status": "RUNNING"})
     send(client, experiment)
     assert runs_in(client)[0].info.status == "RUNNING"

@@ -5,17 +5,18 @@ import threading
 
 import pytest
 
-from experiments import delivery as module
-from experiments import record
 from experiments.__main__ import main
-from experiments.delivery import Delivery
 from experiments.errors import BadInput, run_command
-from experiments.recording import folder_of, read_points
-from experiments.running import run
-from experiments.tracking import Destination, Unreachable, address, deliver, open_client, undelivered
-from tests.mlflow_server import MlflowServer
-from tests.recorded_curves import curves_of, recorded_curves
-from tests.small_runs import small_moons
+from experiments.record import names
+from experiments.record.delivery import Destination, address, deliver, undelivered
+from experiments.record.folder import Recording, folder_of, read_points, read_status
+from experiments.record.store import Unreachable, open_client
+from experiments.work import courier as module
+from experiments.work.courier import Courier
+from experiments.work.run import train_runs
+from tests.support.mlflow_server import MlflowServer
+from tests.support.recorded_curves import curves_of, recorded_curves
+from tests.support.small_runs import small_moons
 
 TOY = Destination("toy")
 
@@ -47,10 +48,10 @@ def quick(monkeypatch):
 
 def test_what_failed_is_tried_again_until_it_arrives(client, quick):
     store = Store(failures=5)
-    with Delivery() as delivery:
-        delivery.send(store, "first")
+    with Courier() as courier:
+        courier.send(store, "first")
         store.wait_for_calls(6)
-    assert delivery.trouble == ""
+    assert courier.trouble == ""
     assert store.calls == ["first"] * 6
 
 
@@ -65,23 +66,23 @@ def test_a_store_that_is_away_at_the_start_is_asked_again(client, quick, monkeyp
 
     monkeypatch.setattr(module, "open_client", open_at_third)
     store = Store()
-    with Delivery() as delivery:
-        delivery.send(store, "first")
+    with Courier() as courier:
+        courier.send(store, "first")
         store.wait_for_calls(1)
-    assert (delivery.trouble, store.calls, len(attempts)) == ("", ["first"], 3)
+    assert (courier.trouble, store.calls, len(attempts)) == ("", ["first"], 3)
 
 
 def test_the_end_makes_one_last_attempt_and_says_what_did_not_arrive(client, monkeypatch):
     for name in ("FIRST_PAUSE_S", "LONGEST_PAUSE_S"):
         monkeypatch.setattr(module, name, 600.0)  # nothing but the end itself tries again
     lost, late = Store(failures=9), Store(failures=1)
-    with Delivery() as delivery:
-        delivery.send(lost, "lost")
+    with Courier() as courier:
+        courier.send(lost, "lost")
         lost.wait_for_calls(1)
         for name in ("late", "more", "late"):
-            delivery.send(late, name)
-        delivery.send(lost, "gone")
-    assert delivery.trouble == "lost is lost (and 2 more)"
+            courier.send(late, name)
+        courier.send(lost, "gone")
+    assert courier.trouble == "lost is lost (and 2 more)"
     assert lost.calls == ["lost", "gone", "lost"]  # the newer first
     assert late.calls == ["late", "more"]  # each once, however often it was sent
 
@@ -95,13 +96,13 @@ def test_news_of_a_job_under_way_are_sent_too(client):
         started.release()
         assert go_on.acquire(timeout=60)
 
-    with Delivery() as delivery:
-        delivery.send(job)
+    with Courier() as courier:
+        courier.send(job)
         assert started.acquire(timeout=60)
         for _ in range(3):
-            delivery.send(job)
+            courier.send(job)
         go_on.release(2)
-    assert (len(calls), delivery.trouble) == (2, "")
+    assert (len(calls), courier.trouble) == (2, "")
 
 
 def test_a_store_that_hangs_is_left_after_one_timeout_and_one_that_answers_is_not(client, monkeypatch):
@@ -116,39 +117,39 @@ def test_a_store_that_hangs_is_left_after_one_timeout_and_one_that_answers_is_no
             client.search_experiments(max_results=1)
         slow_is_done.append(True)
 
-    with Delivery() as delivery:
-        delivery.send(slow)
-    assert (slow_is_done, delivery.trouble) == ([True], "")
-    with Delivery() as delivery:
-        delivery.send(lambda client: released.wait(60))
-        delivery.send(slow)
-    assert delivery.trouble == "MLflow store http://127.0.0.1:9 has not answered for 1.5 s (and 1 more)"
+    with Courier() as courier:
+        courier.send(slow)
+    assert (slow_is_done, courier.trouble) == ([True], "")
+    with Courier() as courier:
+        courier.send(lambda client: released.wait(60))
+        courier.send(slow)
+    assert courier.trouble == "MLflow store http://127.0.0.1:9 has not answered for 1.5 s (and 1 more)"
     assert len(slow_is_done) == 1
     released.set()
 
 
 def test_what_an_earlier_command_could_not_deliver_goes_along(client):
     experiment = small_moons()
-    run(experiment)
-    address(folder_of(experiment), TOY)
-    assert undelivered() == [folder_of(experiment)]
-    with Delivery() as delivery:
+    train_runs([experiment])
+    address(folder_of(experiment.hash), TOY)
+    assert undelivered() == [folder_of(experiment.hash)]
+    with Courier() as courier:
         pass
-    assert (delivery.trouble, undelivered()) == ("", [])
+    assert (courier.trouble, undelivered()) == ("", [])
 
 
 def test_a_damaged_run_is_no_trouble_of_others(client):
     good, bad = small_moons(), small_moons(seed=1)
     for experiment in (good, bad):
-        run(experiment)
-        address(folder_of(experiment), TOY)
-    (folder_of(bad) / record.DELIVERIES).write_text("{")
-    with Delivery() as delivery:
-        delivery.send(deliver, folder_of(good))
-    assert delivery.trouble == ""
-    with Delivery() as delivery:
-        delivery.send(deliver, folder_of(bad))
-    assert "deliveries.json is not readable JSON" in delivery.trouble
+        train_runs([experiment])
+        address(folder_of(experiment.hash), TOY)
+    (folder_of(bad.hash) / names.DELIVERIES).write_text("{")
+    with Courier() as courier:
+        courier.send(deliver, folder_of(good.hash))
+    assert courier.trouble == ""
+    with Courier() as courier:
+        courier.send(deliver, folder_of(bad.hash))
+    assert "deliveries.json cannot be used" in courier.trouble
     [found] = client.search_runs([client.get_experiment_by_name("toy").experiment_id])
     assert found.data.tags["hash"] == good.hash
 
@@ -156,20 +157,20 @@ def test_a_damaged_run_is_no_trouble_of_others(client):
 def test_sync_sends_the_others_of_a_damaged_run(client, capsys):
     good, bad = small_moons(), small_moons(seed=1)
     for experiment in (good, bad):
-        run(experiment)
-        address(folder_of(experiment), TOY)
-    (folder_of(bad) / record.RUN).write_text("{")
+        train_runs([experiment])
+        address(folder_of(experiment.hash), TOY)
+    (folder_of(bad.hash) / names.RUN).write_text("{")
     assert run_command(main, ["sync"]) == 1
     said = capsys.readouterr().out
     assert f"sent {good.hash}\n" in said
-    assert f"kept {bad.hash}: {folder_of(bad) / record.RUN} is not readable JSON" in said
-    assert undelivered() == [folder_of(bad)]
+    assert f"kept {bad.hash}: {folder_of(bad.hash) / names.RUN} cannot be used" in said
+    assert undelivered() == [folder_of(bad.hash)]
 
 
 def test_a_uri_that_no_store_can_have_is_said_before_anything_starts(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "htp://x")
     with pytest.raises(BadInput, match="scheme 'htp' is unknown"):
-        Delivery()
+        Courier()
 
 
 @pytest.fixture(scope="module")
@@ -219,34 +220,35 @@ def test_a_store_that_is_away_stops_no_run_and_gets_it_later(remote, runs, monke
     assert found.info.status == "FINISHED"
     sent = {name for point in read_points(result.parent) for name in point["values"]}
     assert sent | json.loads(result.read_text())["metrics"].keys() == found.data.metrics.keys()
-    assert {file.path for file in client.list_artifacts(found.info.run_id)} >= {"curves.parquet", "features.npz"}
+    assert {file.path for file in client.list_artifacts(found.info.run_id)} >= {"curves.parquet", "evaluations.npz"}
 
 
-def test_a_server_killed_and_restarted_in_the_middle_gets_every_point_once(remote):
+def test_a_server_killed_and_restarted_in_the_middle_gets_every_point_once(remote, monkeypatch):
     remote.start()
     experiment = small_moons(steps=60, log_every=1)
     destination = Destination("restarted")
-    address(folder_of(experiment), destination)
-    arrived = threading.Event()
+    address(folder_of(experiment.hash), destination)
+    arrived, mark = threading.Event(), Recording.mark
 
     def note(client):
         arrived.set()
 
-    with Delivery() as delivery:
+    with Courier() as courier:
 
-        def report(event):
-            if (event.name, event.step) == ("saved", 20):
-                delivery.send(note)  # after the points up to here
+        def mark_and_send(self, status, message=""):
+            mark(self, status, message)
+            points = read_status(self.folder)["points"]
+            courier.send(deliver, self.folder)
+            if points >= 20 and not arrived.is_set():
+                courier.send(note)  # after the points up to here
                 assert arrived.wait(60)
                 remote.kill()
-            if (event.name, event.step) == ("saved", 50):
+            if points >= 50:
                 remote.start()
-            if event.name == "saved":
-                delivery.send(deliver, folder_of(experiment))
 
-        run(experiment, report)
-        delivery.send(deliver, folder_of(experiment))
-    assert delivery.trouble == ""
+        monkeypatch.setattr(Recording, "mark", mark_and_send)
+        train_runs([experiment])
+    assert courier.trouble == ""
     client, found = find_run("restarted")
     assert found.info.status == "FINISHED"
     assert curves_of(client, found.info.run_id) == recorded_curves(experiment)
@@ -256,14 +258,14 @@ def test_a_server_that_hangs_holds_up_neither_run_nor_end_and_gets_it_later(remo
     remote.start()
     monkeypatch.setattr(module, "REQUEST_TIMEOUT_S", 1)
     experiment = small_moons()
-    address(folder_of(experiment), Destination("hung"))
+    address(folder_of(experiment.hash), Destination("hung"))
     remote.signal(signal.SIGSTOP)
     try:
-        with Delivery() as delivery:
-            run(experiment)
-            delivery.send(deliver, folder_of(experiment))
-        assert delivery.trouble == f"MLflow store {remote.uri} has not answered for 1 s"
-        assert undelivered() == [folder_of(experiment)]
+        with Courier() as courier:
+            train_runs([experiment])
+            courier.send(deliver, folder_of(experiment.hash))
+        assert courier.trouble == f"MLflow store {remote.uri} has not answered for 1 s"
+        assert undelivered() == [folder_of(experiment.hash)]
     finally:
         remote.signal(signal.SIGCONT)
     assert run_command(main, ["sync"]) == 0
