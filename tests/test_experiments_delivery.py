@@ -10,7 +10,7 @@ from experiments.record.delivery import Destination, address, deliver, undeliver
 from experiments.record.files import read_json, write_json
 from experiments.record.folder import Recording, folder_of
 from experiments.record.store import Unreachable
-from experiments.work import environment
+from experiments.work import changes
 from experiments.work.run import train_runs
 from grl.schedules import InverseDecay
 from tests.support.recorded_curves import curves_of, recorded_curves
@@ -76,7 +76,7 @@ def test_mlflow_shows_what_a_run_was_trained_on(client, method, trained_on):
 
 
 def test_a_patch_of_the_code_goes_with_a_run_however_it_ends(client, monkeypatch):
-    monkeypatch.setattr(environment, "uncommitted_changes", lambda: b"the patch")
+    monkeypatch.setattr(changes, "uncommitted_changes", lambda: changes.Changes(b"the patch", ("code.py",)))
     experiment = small_moons(lr=InverseDecay(lr=1e30), log_every=1)
     train_runs([experiment])
     send(client, experiment)

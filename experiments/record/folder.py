@@ -40,7 +40,7 @@ def folder_of(name: str) -> Path:
 
 def list_runs() -> list[Path]:
     """The folders of all runs; what else lies between them is left alone."""
-    return sorted(path.parent for path in runs_root().glob(f"*/{RUN}") if path.is_file())
+    return sorted(path.parent for path in runs_root().glob(f"[!.]*/{RUN}") if path.is_file())
 
 
 def read_status(folder: Path) -> dict[str, Any] | None:

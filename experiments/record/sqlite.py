@@ -81,7 +81,7 @@ def _is_there(database: sqlite3.Connection, experiment_id: str, parent: str | No
 def _copy(files: list[Path], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in files:
-        shutil.copyfile(path, folder / path.name)
+        shutil.copy(path, folder)  # with its mode: a patch is for its owner alone
 
 
 def _rows(
