@@ -84,7 +84,7 @@ def test_tags_are_added_and_a_resumed_run_keeps_its_start(folder):
     [
         ({"version": 1}, "has version 1, this program reads 2"),
         ({"hash": "0123456789abcdef"}, "belongs to run 0123456789abcdef, not to"),
-        ({"points": 7}, "has 0 points, its checkpoint counts 7; delete "),
+        ({"points": 7}, "points.jsonl cannot be used: it has 0 points of 7; delete "),
     ],
     ids=["older", "foreign", "points lost"],
 )

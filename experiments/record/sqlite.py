@@ -117,6 +117,7 @@ def _rows(
     latest: dict[str, tuple[int, int, float, bool]] = {}
     metrics = []
     for step, time_ms, key, number in points:
+        number = float(number)
         value = 0.0 if math.isnan(number) else min(max(number, -LARGEST), LARGEST)
         row = (step, time_ms, value, math.isnan(number))
         latest[key] = max(latest.get(key, row), row)

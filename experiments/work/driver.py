@@ -23,7 +23,7 @@ from experiments.errors import BadInput, WorkerDied
 from experiments.experiment import Experiment
 from experiments.record import names
 from experiments.record.delivery import Destination, address, deliver, deliver_all
-from experiments.record.files import read_json
+from experiments.record.files import read_json, writing_to
 from experiments.record.folder import folder_of, is_finished, read_status
 from experiments.work.bundles import Bundle, title_of
 from experiments.work.changes import uncommitted_changes
@@ -292,8 +292,6 @@ def work_off(
     if outcome.skipped:
         console.print(f"{outcome.skipped} of {len(experiments)} runs are already done and are not trained again")
     say_what_is_stale(waiting, console)
-    if waiting and (changes := uncommitted_changes()):
-        console.print(str(changes), markup=False, highlight=False, soft_wrap=True)
     source = Listed(bundles := bundle(waiting), experiment_name)
     with Courier() as courier:
         done = [folder_of(experiment.hash) for experiment in experiments if experiment not in set(waiting)]
@@ -301,6 +299,10 @@ def work_off(
             address(folder, Destination(experiment_name))
         courier.send(deliver_all, tuple(done))
         if waiting:
+            with writing_to(names.runs_root()):
+                names.runs_root().mkdir(parents=True, exist_ok=True)
+            if changes := uncommitted_changes():
+                console.print(str(changes), markup=False, highlight=False, soft_wrap=True)
             with RunProgress(console, len(waiting)) as progress:
                 work(source, open_pool(len(bundles)), courier, progress, outcome)
             outcome.in_use = [each.title for each in source.in_use if not is_done(each)]

@@ -59,7 +59,10 @@ def load_model(folder: Path) -> tuple[Model, DomainPair]:
         raise unknown("run", folder.name, [each.name for each in list_runs()])
     if status["status"] != "FINISHED":
         raise BadInput(f"run {folder.name} is {status['status']}; only a FINISHED run has a model")
-    experiment: Experiment = rebuild(description["experiment"])
+    try:
+        experiment: Experiment = rebuild(description["experiment"])
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise BadInput(f"{folder / names.RUN} does not describe an experiment of this version: {error}") from None
     pair = load_pair(experiment.pair)
     if pair.fingerprint != description["tags"][names.DATA_FINGERPRINT]:
         raise BadInput(f"run {folder.name} was trained on other data than pair {pair.id} has now; prepare those again")
