@@ -63,7 +63,8 @@ def describe_rows(runs: pd.DataFrame, cells: pd.DataFrame, left_out: Mapping[str
 
 
 def _describe_mixtures(runs: pd.DataFrame) -> list[str]:
-    lines = []
+    apart = [name for name in PROVENANCE if runs["recipe"].str.contains(rf"(?:^| ){name}=").any()]
+    lines = [f"runs of different {' and '.join(apart)} stand apart; with --mixed they share a cell"] if apart else []
     for _, cell in runs[runs["status"] == FINISHED].groupby(["pair", "recipe"]):
         for name in PROVENANCE:
             if cell[name].nunique() > 1:

@@ -46,3 +46,12 @@ def test_mixtures_are_cautioned_against() -> None:
     assert [line for line in describe_rows(reported, summarise(reported), {}) if "caution" in line] == [
         "caution: mixed in a → b: torch 2.13.0 and 2.14.0"
     ]
+
+
+def test_what_stands_apart_is_said_with_the_option_that_joins_it() -> None:
+    runs = describe_table({"dann": (0.5, 0.6)})
+    runs[1]["tags"][names.COMMIT] = "beef"
+    reported = report(*runs)
+    assert "runs of different commit stand apart; with --mixed they share a cell" in describe_rows(
+        reported, summarise(reported), {}
+    )
