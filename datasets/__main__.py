@@ -3,12 +3,14 @@
 import argparse
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from datasets.agreement import partners
 from datasets.domains import DOMAINS, NEEDS, PAIRS, find_domain, find_pair
 from datasets.domains.preparing import open_if_current, prepare_domain
 from datasets.errors import DatasetError
@@ -38,31 +40,67 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+class Parser(argparse.ArgumentParser):
+    """Reads a command line; whatever is wrong with it becomes one line, and the exit status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Name the help that says it better."""
+        self.exit(2, f"error: {message}; see: {self.prog} --help\n")
+
+
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m datasets", description="Domains and pairs of domains.")
+    parser = Parser(prog="python -m datasets", description="Domains and pairs of domains.")
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    command = commands.add_parser("list", help="every domain: classes, counts, size, licence, prepared or not")
-    command.set_defaults(command=run_list)
+    def add_command(name: str, run: Callable[[argparse.Namespace], None], help: str, *examples: str) -> Parser:
+        command = commands.add_parser(
+            name,
+            help=help,
+            description=f"{help[0].upper()}{help[1:]}.",
+            epilog="\n".join(("examples:", *(f"  python -m datasets {name} {one}".rstrip() for one in examples))),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.set_defaults(command=run)
+        return command
 
-    command = commands.add_parser("show", help="one domain: counts, class histogram, mean, contact sheet; or one pair")
+    add_command("list", run_list, "every domain: classes, counts, size, licence, prepared or not", "")
+
+    command = add_command(
+        "show",
+        run_show,
+        "one domain: card, counts, class histogram, mean, contact sheet; or one pair",
+        "mnist_m",
+        "mnist_to_mnist_m",
+        "digits --sheet digits.png",
+    )
     command.add_argument("name", help="a domain or a pair")
     command.add_argument("--sheet", type=Path, help="where the contact sheet goes (PNG)")
-    command.set_defaults(command=run_show)
 
-    command = commands.add_parser("prepare", help="download what is missing, check it, prepare it")
+    command = add_command(
+        "prepare",
+        run_prepare,
+        "download what is missing, check it, prepare it; a run never downloads",
+        "mnist_m",
+        "mnist_to_usps svhn",
+        "--table office_caltech10",
+    )
     command.add_argument("names", nargs="*", metavar="NAME", help="domains or pairs")
     command.add_argument("--table", choices=NEEDS, help="everything that a table needs")
     command.add_argument("--again", action="store_true", help="prepare even what is prepared")
-    command.set_defaults(command=run_prepare)
 
-    command = commands.add_parser("add", help="make your own data a domain")
-    command.add_argument("name")
+    command = add_command(
+        "add",
+        run_add,
+        "make your own data a domain",
+        "sketches path/to/sketches",
+        "photos path/to/photos --size 64",
+        "reviews train.svmlight test.svmlight",
+    )
+    command.add_argument("name", help="lower-case letters, digits and underscores")
     command.add_argument("path", type=Path, help="image folder (one folder per class), .npz or .svmlight")
     command.add_argument("test_path", type=Path, nargs="?", help="the same for testing")
     command.add_argument("--size", type=int, default=32, help="side of the images in pixels (default 32)")
-    command.set_defaults(command=run_add)
     return parser.parse_args(arguments)
 
 
@@ -146,7 +184,18 @@ def run_add(options: argparse.Namespace) -> None:
     domain = add_domain(options.name, options.path, options.test_path, size=options.size)
     train, test = domain.counts
     print(f"{domain.name}: {len(domain.class_names)} classes, {train:,} training and {test:,} test samples")
-    print(f"use it as load_pair('{domain.name}_to_<target>')")
+    if others := partners(domain):
+        print(f"train on it: python -m experiments run {domain.name}_to_{others[0]}")
+    else:
+        print(
+            f"to train on it, add a second domain of the same classes ({shorten(domain.class_names)}) "
+            f"and of samples like {domain.shape}: python -m datasets add NAME PATH"
+        )
+
+
+def shorten(names: Sequence[str], most: int = 5) -> str:
+    """List the first few names."""
+    return ", ".join((*names[:most], *(["…"] if len(names) > most else [])))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from datasets.conversions import Conversion, agree_on_shape
-from datasets.domains import find_domain, find_pair
+from datasets.domains import find_domain, find_pair, list_domains
 from datasets.domains.base import SPLITS, Domain, PairEntry
 from datasets.domains.preparing import open_if_current
 from datasets.errors import DatasetError
@@ -99,6 +100,17 @@ def pair_fingerprint(name: str) -> str | None:
     agreement = agree(name)
     prepared = [opened for domain in agreement.domains if (opened := open_if_current(domain))]
     return agreement.fingerprint(prepared) if len(prepared) == 2 else None
+
+
+def partners(domain: Domain) -> list[str]:
+    """Name the domains that this one makes a pair with: first those whose samples are at hand."""
+    found = []
+    for other in list_domains():
+        with suppress(DatasetError):
+            if other.name != domain.name and other.class_names == domain.class_names:
+                agree_on_shape(domain, other)
+                found.append((not (other.embedded or open_if_current(other)), other.name))
+    return [name for _, name in sorted(found, key=lambda one: one[0])]
 
 
 def agree_on_classes(name: str, source: Domain, target: Domain, wanted: Sequence[str] | None) -> tuple[str, ...]:

@@ -8,12 +8,16 @@ import numpy as np
 from datasets.domains import DOMAINS
 from datasets.domains.added import describe, domain_from
 from datasets.domains.base import Domain, check_name
-from datasets.domains.preparing import check_arrays
-from datasets.errors import DatasetError, reading
+from datasets.domains.preparing import check_arrays, check_presence
+from datasets.errors import DatasetError
 from datasets.files.image_folder import list_classes, read_classes
+from datasets.files.npz import read_npz
 from datasets.files.preparation import prepare
 from datasets.files.prepared import Arrays
-from datasets.files.svmlight import read_svmlight, whole_numbers
+from datasets.files.svmlight import read_svmlight
+
+MAX_SIZE = 1024
+SPLIT_FOLDERS = {"train", "test", "val", "valid", "validation"}
 
 
 def add_domain(
@@ -42,13 +46,14 @@ def add_domain(
     check_name(name)
     if name in DOMAINS:
         raise DatasetError(f"name {name!r} belongs to a domain of {DOMAINS[name].origin or 'this repository'}")
-    if size < 1:
-        raise DatasetError(f"size must be at least 1, got {size}")
+    if not 1 <= size <= MAX_SIZE:
+        raise DatasetError(f"size must be 1 to {MAX_SIZE}, got {size}")
     place = Path(path).expanduser().resolve()
     if not place.exists():
         raise DatasetError(f"{place} does not exist")
     tests = Path(test_path).expanduser().resolve() if test_path is not None else None
     class_names, arrays = read_own(place, tests, size)
+    check_presence(name, arrays)
     facts = describe(name, class_names, arrays, place)
     domain = domain_from(facts)
     check_arrays(domain, arrays)
@@ -63,18 +68,10 @@ def read_own(place: Path, tests: Path | None, size: int) -> tuple[tuple[str, ...
         Class names and arrays.
     """
     if place.is_dir():
-        inner = place / "train" if (place / "train").is_dir() else place
-        tests = tests or (place / "test" if inner != place and (place / "test").is_dir() else None)
-        class_names = list_classes(inner)
-        if len(class_names) < 2:
-            raise DatasetError(f"{inner} must hold at least two folders, one per class; it holds {len(class_names)}")
-        arrays = read_classes(inner, class_names, size)
-        if tests is not None:
-            if unknown := set(list_classes(tests)) - set(class_names):
-                raise DatasetError(f"{tests}: class {min(unknown)!r} does not occur in {inner}")
-            arrays |= read_classes(tests, class_names, size, split="test")
-        return class_names, arrays
+        return read_folders(place, tests, size)
     if place.suffix == ".npz":
+        if tests is not None:
+            raise DatasetError(f"{place} must hold its test_inputs and test_labels itself; {tests} cannot be read")
         return read_npz(place)
     if place.suffix in (".svmlight", ".libsvm"):
         inputs, labels = read_svmlight(place)
@@ -89,32 +86,22 @@ def read_own(place: Path, tests: Path | None, size: int) -> tuple[tuple[str, ...
     raise DatasetError(f"{place} must be a folder of images, an .npz or an .svmlight file")
 
 
-def read_npz(path: Path) -> tuple[tuple[str, ...], Arrays]:
-    """Read `inputs` and `labels`, and if there are any `test_inputs`, `test_labels` and `class_names`."""
-    with reading(path), np.load(path, allow_pickle=False) as file:
-        found = {name: file[name] for name in file.files}
-    names = {"inputs": "train_inputs", "labels": "train_labels"}
-    found = {names.get(name, name): array for name, array in found.items()}
-    if not {"train_inputs", "train_labels"} <= set(found):
-        raise DatasetError(f"{path} must hold inputs and labels, it holds {', '.join(found) or 'nothing'}")
-    arrays: Arrays = {}
-    for split in ("train", "test"):
-        if f"{split}_inputs" not in found:
-            continue
-        with reading(path):
-            inputs, labels = found[f"{split}_inputs"], found.get(f"{split}_labels", np.zeros(0))
-            if inputs.dtype != np.uint8:
-                inputs = inputs.astype(np.float32)
-            elif inputs.ndim == 3:
-                inputs = inputs[..., None]  # grey images without a channel
-            arrays[f"{split}_inputs"], arrays[f"{split}_labels"] = inputs, whole_numbers(labels)
-    inputs, labels = arrays["train_inputs"], arrays["train_labels"]
-    if (inputs.dtype == np.uint8) != (inputs.ndim == 4) or inputs.ndim not in (2, 4):
-        raise DatasetError(
-            f"{path}: inputs must be uint8 (N, H, W), uint8 (N, H, W, C) or numbers (N, D), "
-            f"got {inputs.dtype} of shape {inputs.shape}"
-        )
-    if not len(labels):
-        raise DatasetError(f"{path}: there is no training sample")
-    class_names = found.get("class_names", np.arange(int(labels.max()) + 1))
-    return tuple(str(name) for name in class_names), arrays
+def read_folders(place: Path, tests: Path | None, size: int) -> tuple[tuple[str, ...], Arrays]:
+    """Read a folder of classes, or one with `train` and `test` above them, and the classes of `tests` if it is given.
+
+    Returns:
+        Class names and arrays.
+    """
+    inner = place
+    if "train" in (names := set(list_classes(place))) and names <= SPLIT_FOLDERS:  # else a class of trains
+        inner = place / "train"
+        tests = tests or (place / "test" if "test" in names else None)
+    class_names = list_classes(inner)
+    if len(class_names) < 2:
+        raise DatasetError(f"{inner} must hold at least two folders, one per class; it holds {len(class_names)}")
+    arrays = read_classes(inner, class_names, size)
+    if tests is not None:
+        if unknown := set(list_classes(tests)) - set(class_names):
+            raise DatasetError(f"{tests}: class {min(unknown)!r} does not occur in {inner}")
+        arrays |= read_classes(tests, class_names, size, split="test")
+    return class_names, arrays

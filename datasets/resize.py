@@ -40,3 +40,15 @@ def bilinear_weights(before: int, after: int) -> NDArray[np.float64]:
     np.add.at(weights, (np.arange(after), low), 256 - (centres - 256 * low))
     np.add.at(weights, (np.arange(after), np.minimum(low + 1, before - 1)), centres - 256 * low)
     return weights
+
+
+def pad_images(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Lay square images `(N, H, H, C)` in the middle of black ones, `(N, size, size, C)`."""
+    rim = (size - images.shape[1]) // 2
+    return np.pad(images, ((0, 0), (rim, rim), (rim, rim), (0, 0)))
+
+
+def cut_centre(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Cut the middle `(N, size, size, C)` out of square images `(N, H, H, C)`."""
+    rim = (images.shape[1] - size) // 2
+    return np.ascontiguousarray(images[:, rim : rim + size, rim : rim + size])

@@ -63,8 +63,8 @@ def describe(value: Any, declared: Any = None, path: str = "value", *, name: Cal
     if isinstance(value, (int, float)):
         return float(value) if _is_float(declared) else value
     if isinstance(value, (tuple, list)):
-        inner = next((each for each in typing.get_args(declared) if each is not Ellipsis), None)
-        return [describe(each, inner, path, name=name) for each in value]
+        kinds = _kinds_of_items(declared, len(value))
+        return [describe(each, kind, path, name=name) for each, kind in zip(value, kinds, strict=True)]
     if isinstance(value, (type, types.FunctionType)):
         return name(value)
     raise BadInput(
@@ -85,8 +85,9 @@ def rebuild(described: Any, declared: Any = None) -> Any:
         names = [each.name for each in dataclasses.fields(cls) if each.name in described]
         return cls(**{name: rebuild(described[name], declarations.get(name)) for name in names})
     if isinstance(described, list):
-        return tuple(rebuild(each) for each in described)
-    is_name = isinstance(described, str) and ":" in described and declared is not str
+        kinds = _kinds_of_items(declared, len(described))
+        return tuple(rebuild(each, kind) for each, kind in zip(described, kinds, strict=True))
+    is_name = isinstance(described, str) and ":" in described and str not in _choices(declared)
     return find(described) if is_name else described
 
 
@@ -124,9 +125,24 @@ def hints_of(cls: type) -> dict[str, Any]:
         raise BadInput(f"annotations of {cls.__module__}:{cls.__qualname__} cannot be resolved: {error}") from None
 
 
+def _choices(declared: Any) -> tuple[Any, ...]:
+    # The members of a union, or the one type that is declared.
+    is_union = typing.get_origin(declared) in (typing.Union, types.UnionType)
+    return typing.get_args(declared) if is_union else (declared,)
+
+
 def _is_float(declared: Any) -> bool:
-    choices = typing.get_args(declared) or (declared,)
+    choices = _choices(declared)
     return float in choices and int not in choices
+
+
+def _kinds_of_items(declared: Any, count: int) -> list[Any]:
+    # What each item of a tuple is declared as: tuple[int, float], tuple[float, ...] or list[float].
+    for each in _choices(declared):
+        if typing.get_origin(each) in (tuple, list):
+            inner = [kind for kind in typing.get_args(each) if kind is not Ellipsis]
+            return inner if len(inner) == count else [inner[0]] * count
+    return [None] * count
 
 
 def flatten(described: dict[str, Any], prefix: str = "") -> dict[str, str]:

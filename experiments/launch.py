@@ -7,12 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 from datasets import load_pair
 from experiments.errors import BadInput, unknown
 from experiments.experiment import Experiment
 from experiments.identity import find, rebuild
 from experiments.networks import check_fit
-from experiments.options import Option, list_leaves, read_fields, refuse_unknown, show_fields, split_options, vary
+from experiments.options import (
+    Option,
+    list_leaves,
+    read_fields,
+    refuse_unknown,
+    show_choices,
+    show_fields,
+    split_options,
+    vary,
+)
 from experiments.recipes import RECIPES, Recipe
 from experiments.recipes.base import for_pair
 from experiments.record.files import read_json
@@ -77,17 +88,23 @@ def read_command(verb: str, name: str, arguments: Sequence[str]) -> Launch:
     given = {path: values for path, values in options if path in parameters}
     built = _call(recipe, name, {path: _read(path, values, parameters[path]) for path, values in given.items()})
     experiments, modules = _checked(built, name), _module_of(name)
-    rest = [option for option in options if option[0] not in parameters]
+    rest = [option for option in options if option[0] not in (*parameters, "help")]
     how_names = [each.name for each in dataclasses.fields(How)]
-    if any(path == "help" for path, _ in rest):
-        own = "".join(f"\n  --{each} (default: {value})" for each, value in parameters.items())
-        description = " ".join((recipe.__doc__ or "").split())
-        text = show_fields(experiments[0], program, description) + (f"\noptions of the recipe{own}\n" if own else "")
-        return Launch(name, experiments, modules=modules, help=f"{text}\n{show_fields(How(), program, '')}")
     chosen = [(path, values) for path, values in rest if path.removeprefix("no_") in how_names]
     how = read_fields(How(), chosen, program) if chosen else How()
     fields = [option for option in rest if option not in chosen]
-    return Launch(_plain(name), vary_all(experiments, fields, [*how_names, *parameters], program), how, modules)
+    experiments = vary_all(experiments, fields, [*how_names, *parameters], program)
+    text = _help(recipe, parameters, experiments[0], how, program) if "help" in dict(options) else ""
+    return Launch(_plain(name), experiments, how, modules, text)
+
+
+def _help(recipe: Recipe, parameters: dict[str, Any], experiment: Experiment, how: How, program: str) -> str:
+    # The options as they are after those that stand beside --help: --method cdan --help shows cdan's.
+    parts = [show_fields(experiment, program, " ".join((recipe.__doc__ or "").split())).rstrip(), show_choices()]
+    if parameters:
+        parts.append("options of the recipe:\n" + "\n".join(f"  --{n} (default: {v})" for n, v in parameters.items()))
+    _, _, fields = show_fields(how, program, "").partition("\n\n")
+    return "\n\n".join([*parts, f"how to run:\n{fields.rstrip()}"])
 
 
 def vary_all(
@@ -165,9 +182,11 @@ def _call(recipe: Recipe, name: str, arguments: dict[str, Any]) -> Any:
 
 def _checked(built: Any, name: str) -> list[Experiment]:
     experiments = list(built) if isinstance(built, (list, tuple)) else [built]
-    wrong = next((each for each in experiments if not isinstance(each, Experiment)), None)
-    if wrong is not None or not experiments:
-        raise BadInput(f"{name} must return an Experiment or a list of them, got {wrong if experiments else built!r}")
+    wrong = [each for each in experiments if not isinstance(each, Experiment)]
+    if wrong or not experiments:
+        raise BadInput(f"{name} must return an Experiment or a list of them, got {wrong[0] if wrong else built!r}")
+    for experiment in experiments:
+        _ = experiment.hash  # refuses what has no name, such as a lambda
     return experiments
 
 
@@ -187,18 +206,20 @@ def check_all(experiments: Sequence[Experiment]) -> None:
         BadInput: the first that cannot.
         DatasetError: a pair that is not there.
     """
+    widths: dict[Any, tuple[int, int]] = {}  # of the features, and the number of classes
     checked = set()
     for experiment in experiments:
-        key = (experiment.pair, experiment.method, experiment.network, experiment.augment)
-        if key in checked:
-            continue
-        checked.add(key)
-        pair = load_pair(experiment.pair)
-        if experiment.augment != type(experiment.augment)():
-            experiment.augment.check(pair.shape)
-        check_fit(
-            experiment.network,
-            experiment.method.heads,
-            shape=sample_shape(pair, experiment.augment),
-            classes=len(pair.class_names),
-        )
+        network, method = experiment.network, experiment.method
+        place = (experiment.pair, network, experiment.augment)
+        if place not in widths:
+            pair = load_pair(experiment.pair)
+            if experiment.augment != type(experiment.augment)():
+                experiment.augment.check(pair.shape)
+            classes = len(pair.class_names)
+            shape = sample_shape(pair, experiment.augment)
+            widths[place] = check_fit(network, shape=shape, classes=classes), classes
+        if (place, method) not in checked:
+            checked.add((place, method))
+            with torch.random.fork_rng(devices=[]):
+                for build in method.heads(network, *widths[place]).values():
+                    build()

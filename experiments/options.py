@@ -79,7 +79,10 @@ def vary(experiment: Experiment, options: Sequence[Option], program: str) -> tup
         rest: list[Option] = []
         for path, values in pending:
             full = path if path.split(".")[0] in named else f"method.{path}"
-            if len(full.split(".")) == depth and len(values) == 1 and (base := _base_of(experiment, full)):
+            if len(full.split(".")) == depth and (base := _base_of(experiment, full)):
+                if len(values) != 1:
+                    allowed = f"one of {', '.join(CHOICES[base])}, or package.module:name"
+                    raise BadInput(f"{path} must be {allowed}, got {' '.join(values) or 'nothing'}")
                 experiment, number = _choose(experiment, full, base, values[0])
                 rest += [number] if number else []
             else:
@@ -113,13 +116,12 @@ def read_fields(default: T, options: Sequence[Option], program: str) -> T:
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
             return tyro.cli(type(default), args=arguments, default=default, prog=program)
     except SystemExit:
-        problem = _first_paragraph(said.getvalue()).removeprefix("Error parsing ").removeprefix("Experiment: ")
-        raise BadInput(f"{problem}; see: {program} --help") from None
+        raise BadInput(f"{_problem(said.getvalue(), type(default).__name__)}; see: {program} --help") from None
     except ValueError as error:  # a field's own check, in grl or in datasets
         raise BadInput(str(error)) from None
 
 
-def _first_paragraph(box: str) -> str:
+def _problem(box: str, kind: str) -> str:
     # Of what tyro prints: a title, a line of dashes, what is wrong, and another line of dashes.
     paragraphs: list[list[str]] = [[]]
     for line in box.splitlines():
@@ -128,7 +130,17 @@ def _first_paragraph(box: str) -> str:
         else:
             paragraphs[-1].append(line.strip())
     said = [" ".join(lines) for lines in paragraphs if lines]
-    return said[1] if len(said) > 1 else " ".join(said)
+    problem = (said[1] if len(said) > 1 else " ".join(said)).removeprefix("Error parsing ").removeprefix(f"{kind}: ")
+    for theirs, ours in TERMS.items():
+        problem = problem.replace(theirs, ours)
+    field, _, rest = problem.partition(": ")
+    return (rest if rest.startswith(f"{field}.") else problem).rstrip(".")
+
+
+TERMS = {
+    ": invalid literal for int() with base 10: ": " must be a whole number, got ",
+    ": could not convert string to float: ": " must be a number, got ",
+}  # Python's words, and ours
 
 
 def refuse_unknown(options: Sequence[Option], known: Sequence[str], program: str) -> None:
@@ -137,8 +149,9 @@ def refuse_unknown(options: Sequence[Option], known: Sequence[str], program: str
     Raises:
         BadInput: there is one.
     """
+    above = [name.rpartition(".")[0] for name in known if "." in name]  # of classes: method, method.alpha
+    names = [each for name in dict.fromkeys([*known, *above]) for each in (name, name.removeprefix("method."))]
     for path, _ in options:
-        names = {name: name for name in known} | {name.removeprefix("method."): name for name in known}
         near = difflib.get_close_matches(path, names, n=1)
         hint = f"did you mean --{near[0]}? " if near else ""
         raise BadInput(f"unknown option --{path}: {hint}see: {program} --help")
@@ -168,27 +181,27 @@ def _choose(experiment: Experiment, path: str, base: type, word: str) -> tuple[E
     if base is Schedule and (number := _number(word)) is not None:
         if hasattr(current, last):  # the learning rate of a schedule of learning rates
             return experiment, (f"{path}.{last}", [word])
-        value: Any = _checked(lambda: Constant(value=number))
+        value: Any = _checked(path, lambda: Constant(value=number))
     else:
         chosen = find(word) if ":" in word else CHOICES[base].get(word)
         if chosen is None:
             raise unknown(path, word, CHOICES[base])
         if base is Method and isinstance(chosen, type) and issubclass(chosen, Method):
-            return _checked(lambda: with_method(experiment, chosen)), None
-        value = current if type(current) is chosen else _checked(chosen) if callable(chosen) else chosen
+            return _checked(path, lambda: with_method(experiment, chosen)), None
+        value = current if type(current) is chosen else _checked(path, chosen) if callable(chosen) else chosen
         if not isinstance(value, base):
             raise BadInput(f"{path} must be a {base.__name__}, got {word}, which gives {value!r}")
     if above:
         value = dataclasses.replace(experiment.method, **{last: value})
         last = "method"
-    return _checked(lambda: dataclasses.replace(experiment, **{last: value})), None
+    return dataclasses.replace(experiment, **{last: value}), None
 
 
-def _checked(build: Callable[[], T]) -> T:
+def _checked(path: str, build: Callable[[], T]) -> T:
     try:
         return build()
     except (ValueError, TypeError) as error:  # TypeError: a field without a default
-        raise BadInput(str(error)) from None
+        raise BadInput(f"{path}: {error}") from None
 
 
 def _number(word: str) -> float | None:
@@ -204,3 +217,10 @@ def show_fields(default: Any, program: str, description: str) -> str:
     with contextlib.suppress(SystemExit), contextlib.redirect_stdout(said):
         tyro.cli(type(default), args=["--help"], default=default, prog=program, description=description)
     return said.getvalue()
+
+
+def show_choices() -> str:
+    """The help text of the classes that can be chosen by name."""
+    named = {"method": Method, "network": Network, "optimiser": Optimiser, "alpha, --lr": Schedule}
+    lines = [f"  --{option} NAME: {', '.join(CHOICES[base])}" for option, base in named.items()]
+    return "\n".join(["classes, by name or by package.module:name; their own options then follow:", *lines])

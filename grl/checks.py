@@ -1,7 +1,14 @@
 """The checks every argument passes: one sentence naming the field, what was allowed and what came."""
 
 import math
+import operator
 from numbers import Real
+
+import torch
+from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor  # pyright: ignore
+from torch.compiler import is_compiling
+from torch.utils._python_dispatch import _disable_current_modes  # pyright: ignore
 
 
 def require_at_least(name: str, value: object, minimum: float, hint: str = "") -> float:
@@ -37,9 +44,33 @@ def require_between(name: str, value: object, low: float, high: float) -> float:
 
 
 def require_count(name: str, value: object, minimum: int = 1) -> int:
-    """Return `value` if it is an integer of at least `minimum`, else raise."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    """Return `value` as an int if it is an integer, NumPy's too, of at least `minimum`, else raise."""
+    if isinstance(value, (bool, Tensor)) or not hasattr(value, "__index__"):
         raise TypeError(f"{name} must be an integer >= {minimum}, got {value!r}")
-    if value < minimum:
-        raise ValueError(f"{name} must be an integer >= {minimum}, got {value}")
-    return value
+    number = operator.index(value)  # pyright: ignore
+    if number < minimum:
+        raise ValueError(f"{name} must be an integer >= {minimum}, got {number}")
+    return number
+
+
+def is_readable(value: Tensor) -> bool:
+    """Whether the values of a tensor can be looked at without a wait: on the CPU, in eager mode, and plain."""
+    if not value.is_cpu or is_compiling() or type(value) not in _PLAIN:
+        return False
+    return value.numel() > 0 and not is_functorch_wrapped_tensor(value)  # pyright: ignore
+
+
+_PLAIN = (Tensor, torch.nn.Parameter)
+
+
+def read(value: Tensor) -> float:
+    """Return the one element of a readable tensor, behind any mode that would take the reading for a computation."""
+    if torch._C._len_torch_dispatch_stack() > 0:  # pyright: ignore
+        with _disable_current_modes():
+            return value.item()
+    return value.item()
+
+
+def describe(value: Tensor) -> str:
+    """Return dtype and shape of a tensor, for a message."""
+    return f"a tensor of {value.dtype} and shape {tuple(value.shape)}"

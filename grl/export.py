@@ -9,25 +9,39 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.autograd import Function, forward_ad
+
+from grl.arithmetic import scale_by_arithmetic
 
 _library: Any = torch.library.Library("grl", "DEF")
 _library.define("scale(Tensor x, Tensor factor) -> Tensor")
 
 
-def _forward(x: Tensor, factor: Tensor) -> Tensor:
-    return x.clone()  # an op may not return its own input
+class _ExportedScale(Function):
+    """What the op does where nothing but gradients is asked for."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, factor: Tensor) -> Tensor:
+        ctx.save_for_backward(factor)
+        return x.clone()  # an op may not return its own input
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return (grads[0] * ctx.saved_tensors[0]).to(grads[0].dtype), None
 
 
-def _setup(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-    ctx.save_for_backward(inputs[1])
+def _differentiable(x: Tensor, factor: Tensor) -> Tensor:
+    # An op has one rule at most, for the backward; forward mode would find zeros and transforms would fail.
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:  # pyright: ignore
+        return scale_by_arithmetic(x, factor)
+    if torch.is_grad_enabled() and x.requires_grad:
+        return cast(Tensor, _ExportedScale.apply(x, factor))
+    with torch._C._AutoDispatchBelowAutograd():  # pyright: ignore
+        return cast(Tensor, torch.ops.grl.scale(x, factor))
 
 
-def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-    return (grad * ctx.saved_tensors[0]).to(grad.dtype), None
-
-
-_library.impl("scale", _forward, "CompositeExplicitAutograd")
-torch.library.register_autograd("grl::scale", _backward, setup_context=_setup, lib=_library)  # pyright: ignore
+_library.impl("scale", lambda x, factor: x.clone(), "CompositeExplicitAutograd")  # pyright: ignore
+_library.impl("scale", _differentiable, "Autograd")
 
 
 def export_scale(x: Tensor, factor: float | Tensor) -> Tensor:

@@ -1,128 +1,112 @@
-"""What the doctor measures: true slopes without autograd, fresh probes, and networks left as they were."""
+"""True slopes of a loss, found without a backward pass: by moving and looking."""
 
 import math
-from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+SURE = 0.01
+"""Relative error below which a slope is taken as known."""
+
+_EXACT = 1e-4  # where no other step needs to be tried
 
 
-@contextmanager
-def keep_state(networks: Sequence[nn.Module]) -> Generator[None]:
-    """Put buffers (such as running averages) and the random state back when the block ends.
+class Slope(NamedTuple):
+    """A slope and how far it may be wrong, both per unit of distance."""
 
-    Gradients are recorded inside.
+    value: float
+    error: float
 
-    Args:
-        networks: the modules whose buffers may change.
-
-    Yields:
-        Nothing.
-    """
-    buffers = [buffer for network in networks for buffer in network.buffers()]
-    values = [buffer.clone() for buffer in buffers]
-    devices = {p.device for network in networks for p in network.parameters() if p.device.type == "cuda"}
-    with ExitStack() as stack:
-        stack.enter_context(torch.random.fork_rng(devices=[device.index for device in devices]))  # pyright: ignore
-        stack.enter_context(torch.enable_grad())
-        try:
-            yield
-        finally:
-            with torch.no_grad():
-                for buffer, value in zip(buffers, values, strict=True):
-                    buffer.copy_(value)
+    @property
+    def is_sure(self) -> bool:
+        """Whether the error is small beside the value."""
+        return self.error <= SURE * abs(self.value)
 
 
-def measure_factor(loss: Callable[[], float], at: Sequence[Tensor], grads: Sequence[Tensor]) -> float:
-    """Return m in `grads` = m · (true gradient of `loss`), found by moving and looking at the loss alone.
+def measure_slope(loss: Callable[[], float], at: Sequence[Tensor], direction: Sequence[Tensor]) -> Slope:
+    """Return the slope of `loss` along a direction, with an error estimate from two step sizes.
 
-    With unit direction u = g / ‖g‖ the loss has the slope ⟨∇L, u⟩ = ‖g‖ / m, taken as a central difference. No
-    backward pass is used, so a reversal hidden anywhere cannot change what it is compared with.
+    D(h) = (L(x + h · u) - L(x - h · u)) / (2h), u = direction / ‖direction‖; D(h / 2) is returned, in error by
+    |D(h) - D(h / 2)| + 8 · eps · |L| / h: curvature and kinks make the first large, rounding the second. The step
+    starts at eps^(1/3) of the size of x, and others are tried until one is exact; the best one counts. No backward
+    pass is used, so a reversal hidden anywhere cannot change what it is compared with.
 
     Args:
         loss: returns the loss at the present values of `at`.
         at: what to move, in place; put back to the same bits afterwards.
-        grads: the gradients that were found there, same shapes.
+        direction: not all zero, same shapes.
 
     Returns:
-        The factor; 0 where the gradients are 0, infinite where the loss is level along them.
+        The slope; its error is infinite where the loss is not finite nearby.
     """
-    norm = measure_norm(grads)
-    if norm == 0.0:
-        return 0.0
+    norm = measure_norm(direction)
     kept = [value.detach().clone() for value in at]
+    eps = torch.finfo(at[0].dtype).eps
+    best = Slope(math.nan, math.inf)
 
     def move(distance: float) -> float:
         with torch.no_grad():
-            for value, old, grad in zip(at, kept, grads, strict=True):
-                value.copy_(old + (distance / norm) * grad)
+            for value, old, along in zip(at, kept, direction, strict=True):
+                value.copy_(old + (distance / norm) * along)
         return loss()
 
     try:
-        distance = 1e-3 * max(measure_norm(kept), 1e-3)
-        slope = (move(distance) - move(-distance)) / (2.0 * distance)
-        if slope != 0.0:  # once more, with a step that changes the loss by just enough to see it
-            distance = min(_visible_change(kept[0].dtype) / abs(slope), 100.0 * distance)
-            slope = (move(distance) - move(-distance)) / (2.0 * distance)
+        for factor in (1.0, 1.0 / 16.0, 16.0, 1.0 / 256.0, 256.0):
+            step = factor * eps ** (1.0 / 3.0) * max(measure_norm(kept), 1e-3)
+            far, near = ((move(h), move(-h)) for h in (step, step / 2.0))
+            slope = (near[0] - near[1]) / step
+            rounding = 8.0 * eps * max(map(abs, far + near)) / step
+            error = abs((far[0] - far[1]) / (2.0 * step) - slope) + rounding
+            if error < best.error:  # never where anything is NaN
+                best = Slope(slope, error)
+            if best.error <= _EXACT * abs(best.value):
+                break
     finally:
         with torch.no_grad():
             for value, old in zip(at, kept, strict=True):
                 value.copy_(old)
-    return norm / slope if slope != 0.0 else math.inf
+    return best
 
 
-def _visible_change(dtype: torch.dtype) -> float:
-    """Return a change of the loss far above the rounding of `dtype`, and small beside the kinks of a small ReLU net."""
-    return min(0.01, max(0.001, 1e4 * torch.finfo(dtype).eps))
+def is_multiple(
+    loss: Callable[[], float], at: Sequence[Tensor], grads: Sequence[Tensor], factor: float, draws: int = 3
+) -> bool:
+    """Return whether `grads` is `factor` times the true gradient in random directions too, not along itself alone.
 
+    It is not where the loss holds part of its input fixed, as by `detach`: then the gradient points elsewhere.
 
-def restart_random() -> None:
-    """Start the random numbers anew, so that two forward passes draw the same dropout."""
-    if torch.accelerator.is_available():
-        torch.manual_seed(0)  # pyright: ignore
-    else:  # the same, without keeping a stack trace for the day an accelerator appears, which takes a millisecond
-        torch.default_generator.manual_seed(0)
+    Args:
+        loss: returns the loss at the present values of `at`.
+        at: what to move, in place; put back afterwards.
+        grads: not all zero, same shapes.
+        factor: what was found along `grads`.
+        draws: how many directions to try.
+
+    Returns:
+        Whether the difference of both, extrapolated to all directions, is below a five-hundredth.
+    """
+    size = sum(grad.numel() for grad in grads)
+    generator = torch.Generator().manual_seed(0)  # its own: the loss restarts the common one
+    off = 0.0
+    for _ in range(draws):
+        direction = [torch.randn(g.shape, generator=generator, dtype=torch.float64).to(g) for g in grads]
+        along = sum((g * d).sum().item() for g, d in zip(grads, direction, strict=True)) / measure_norm(direction)
+        slope = measure_slope(loss, at, direction)
+        off += max(abs(factor * slope.value - along) - abs(factor) * slope.error, 0.0) ** 2
+    return math.sqrt(off / draws * size) <= 0.002 * measure_norm(grads)
 
 
 def measure_norm(tensors: Sequence[Tensor]) -> float:
     """Return the Euclidean norm of all the tensors together."""
-    return math.sqrt(sum(tensor.detach().double().square().sum().item() for tensor in tensors))
+    return math.sqrt(sum(tensor.detach().double().abs().square().sum().item() for tensor in tensors))
 
 
-def probe_domains(features: Tensor, domain_labels: Tensor) -> float:
-    """Return how well a fresh linear probe tells the domains apart on samples it has not seen.
-
-    Ridge regression on standardised features, fitted on every other sample of each domain and tested on the rest,
-    both ways round.
-
-    Args:
-        features: `(N, ...)`; flattened.
-        domain_labels: source 0, target 1, `(N,)`.
-
-    Returns:
-        The mean accuracy of both domains, 0.5 where they cannot be told apart; NaN with fewer than four samples of
-        a domain.
-    """
-    signs = domain_labels.double().cpu() * 2.0 - 1.0
-    values = features.detach().double().flatten(1).cpu()
-    fold = torch.zeros(len(signs), dtype=torch.bool)
-    for sign in (-1.0, 1.0):
-        members = (signs == sign).nonzero().squeeze(1)
-        if len(members) < 4:
-            return math.nan
-        fold[members[::2]] = True
-    return (_test_probe(values, signs, fold) + _test_probe(values, signs, ~fold)) / 2.0
-
-
-def _test_probe(values: Tensor, signs: Tensor, train: Tensor) -> float:
-    mean, spread = values[train].mean(0), values[train].std(0)
-    values = (values - mean) / torch.where(spread > 0, spread, 1.0)
-    seen, unseen = values[train], values[~train]
-    kernel = seen @ seen.T / seen.shape[1] + 0.1 * torch.eye(len(seen), dtype=seen.dtype)
-    centre = signs[train].mean()
-    dual = cast(Tensor, torch.linalg.solve(kernel, signs[train] - centre))  # pyright: ignore
-    scores = unseen @ (seen.T @ dual) / seen.shape[1] + centre
-    right = ((scores > 0) == (signs[~train] > 0)).double()
-    return sum(right[signs[~train] == sign].mean().item() for sign in (-1.0, 1.0)) / 2.0
+def project(measured: Sequence[Tensor], reference: Sequence[Tensor]) -> tuple[float, float]:
+    """Return a and r, with `measured` = a · `reference` + a rest at right angles whose share of the norm is r."""
+    pairs = list(zip(measured, reference, strict=True))
+    ratio = sum((m * r).sum().item() for m, r in pairs) / measure_norm(reference) ** 2
+    norm = measure_norm(measured)
+    rest = measure_norm([m - ratio * r for m, r in pairs])
+    return ratio, rest / norm if norm else 0.0

@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.autograd import Function, forward_ad
 from torch.compiler import is_compiling
 
-from grl.checks import require_at_least
+from grl.arithmetic import scale_by_arithmetic
+from grl.checks import is_readable, read, require_at_least
 from grl.export import export_scale
 
 
@@ -16,7 +17,8 @@ def scale(x: Tensor, factor: float | Tensor, copy: bool) -> Tensor:
     """Return `x` whose gradient will be multiplied by `factor`; the arguments are taken as checked.
 
     One Function in several forms, because no single one serves everywhere: the short form is about twice as fast as
-    the one that `torch.func` needs, and `torch.compile` refuses a Function with a `jvp` of its own.
+    the one that `torch.func` needs. A compiled program takes a Function's first derivative alone, and all others,
+    without a word, from its forward: where one of them is asked for inside, arithmetic takes its place.
 
     Args:
         x: any tensor of floating or complex dtype.
@@ -26,22 +28,28 @@ def scale(x: Tensor, factor: float | Tensor, copy: bool) -> Tensor:
     Returns:
         A tensor equal to `x`, of its shape and dtype.
     """
+    transformed = torch._C._are_functorch_transforms_active()  # pyright: ignore
     if is_compiling():
+        if transformed or forward_ad._current_level >= 0:  # pyright: ignore
+            return scale_by_arithmetic(x, factor)
         if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():
             return export_scale(x, factor)
         return _CompiledScale.apply(x, factor, copy)  # pyright: ignore
     own = copy or x.layout is not torch.strided  # a sparse tensor has no views
-    if torch._C._are_functorch_transforms_active():  # pyright: ignore
+    if transformed:
         return _TransformableScale.apply(x, factor, own)  # pyright: ignore
     # Forward mode wants a view's tangent to be a view, which a product is not.
     own = own or forward_ad._current_level >= 0  # pyright: ignore
     if own or isinstance(factor, Tensor):
-        return _Scale.apply(x, factor, own)  # pyright: ignore
-    return _ViewScale.apply(x, factor)  # pyright: ignore
+        return _ScaledNeedsCopyTrueInPlace.apply(x, factor, own)  # pyright: ignore
+    return _ScaledViewNeedsCopyTrueInPlace.apply(x, factor)  # pyright: ignore
 
 
-class _ViewScale(Function):
-    """The shortest form, for what a training step does: eager, a view, a number."""
+class _ScaledViewNeedsCopyTrueInPlace(Function):
+    """The shortest form, for what a training step does: eager, a view, a number.
+
+    PyTorch's message begins with this name where the view is written into: it says what to do.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, factor: float) -> Tensor:
@@ -53,7 +61,7 @@ class _ViewScale(Function):
         return grads[0] * ctx.factor, None
 
 
-class _Scale(Function):
+class _ScaledNeedsCopyTrueInPlace(Function):
     """The other cases of eager execution: a copy, a tensor as factor, forward mode."""
 
     @staticmethod
@@ -71,9 +79,7 @@ class _Scale(Function):
 
 
 class _CompiledScale(Function):
-    """The form `torch.compile` traces: no jvp."""
-
-    generate_vmap_rule = True
+    """The form `torch.compile` traces: no jvp, because it drops one."""
 
     @staticmethod
     def forward(x: Tensor, factor: float | Tensor, copy: bool) -> Tensor:
@@ -89,7 +95,9 @@ class _CompiledScale(Function):
 
 
 class _TransformableScale(_CompiledScale):
-    """The form `torch.func` transforms: the compiled one with a jvp."""
+    """The form `torch.func` transforms: the compiled one with rules for forward mode and vmap."""
+
+    generate_vmap_rule = True
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Tensor:
@@ -118,8 +126,8 @@ def check_factor(name: str, value: float | Tensor, x: Tensor, minimum: float, hi
     """Return `value` as a number, or as a tensor that broadcasts against `x`, if it is finite and at least `minimum`.
 
     A tensor's dimensions are the leading ones of `x`, so `(N,)` is one coefficient per sample. The values of a
-    tensor are read on the CPU alone: elsewhere that would wait for the device, and inside a trace there is nothing
-    to read.
+    tensor are read on the CPU in eager mode alone: elsewhere that would wait for the device, and inside a trace there
+    is nothing to read. There a wrong value becomes NaN, and so does the gradient.
 
     Args:
         name: the argument's name, for the message.
@@ -141,29 +149,26 @@ def check_factor(name: str, value: float | Tensor, x: Tensor, minimum: float, hi
         return require_at_least(name, value, minimum, hint)
     if not value.is_floating_point():
         raise TypeError(f"{name} must be a real number or a floating tensor, got a tensor of {value.dtype}")
+    readable = is_readable(value)
+    if readable and value.numel() == 1:
+        number = require_at_least(name, read(value), minimum, hint)
+        if not value.requires_grad:
+            return number
     if value.device != x.device:
         raise ValueError(f"{name} must be on the device of x, {x.device}, got {value.device}")
-    if value.ndim > 0:
-        value = _spread(name, value, x)
-    if value.device.type != "cpu" or not _is_readable(value):
-        return value
-    if value.ndim == 0:
-        number = require_at_least(name, value.item(), minimum, hint)
-        return value if value.requires_grad else number
-    low, high = (bound.item() for bound in value.detach().aminmax())
-    require_at_least(name, low, minimum, hint)
-    require_at_least(name, high, minimum, hint)
+    value = _spread(name, value, x)
+    if not readable:  # NaN, as nothing can be said here
+        limit = torch.finfo(value.dtype).max
+        return torch.where(value == value.clamp(max(minimum, -limit), limit), value, torch.nan)
+    for bound in value.detach().aminmax():
+        require_at_least(name, read(bound), minimum, hint)
     return value
-
-
-def _is_readable(value: Tensor) -> bool:
-    if is_compiling() or torch._C._are_functorch_transforms_active():  # pyright: ignore
-        return False
-    return value.numel() > 0 and type(value) in (Tensor, torch.nn.Parameter)
 
 
 def _spread(name: str, value: Tensor, x: Tensor) -> Tensor:
     shape = tuple(value.shape)
+    if not shape:
+        return value
     if all(size == 1 for size in shape):
         return value.reshape(())
     if len(shape) <= x.ndim and all(size in (1, n) for size, n in zip(shape, x.shape, strict=False)):

@@ -1,6 +1,7 @@
-"""Command line: `python -m sweeps {list, run, show}`."""
+"""Command line: `python -m sweeps {list, run, show, replay, report}`."""
 
 import sys
+from collections.abc import Sequence
 
 import optuna
 from optuna.trial import TrialState
@@ -8,107 +9,203 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from experiments import record
 from experiments.errors import BadInput, run_command, unknown
-from sweeps.catalogue import SWEEPS
+from experiments.record import names
 from sweeps.sweep import Sweep
 
+VERBS = {
+    "list": """usage: python -m sweeps list
+
+The sweeps that have a name, and the studies of each that have been begun.""",
+    "run": """usage: python -m sweeps run NAME [OPTIONS]
+
+Run what is missing of a sweep. NAME is one of python -m sweeps list, or a function of your own that returns a Sweep,
+by its import path. Options are those of the search and the fields of the recipe, in any order; --help after NAME lists
+them. Another recipe, space or objective is another study.
+
+  python -m sweeps run demo
+  python -m sweeps run alpha --trials 40 --seeds 5 --workers 4
+  python -m sweeps run alpha --pair mnist_to_mnist_m --method cdan --steps 2000
+  python -m sweeps run recipe --objective source_accuracy --sampler random
+  python -m sweeps run my_module:my_sweep --ordered""",
+    "show": """usage: python -m sweeps show NAME [OPTIONS]
+
+The best trials so far; takes the options of run, which name the study.
+
+  python -m sweeps show demo""",
+    "replay": """usage: python -m sweeps replay NAME --trial K [OPTIONS]
+
+Train trial K's runs again from its stored settings, apart from the record, and compare them bit by bit.
+
+  python -m sweeps replay demo --trial 3""",
+    "report": """usage: python -m sweeps report NAME [--fresh N] [OPTIONS]
+
+Train the winner, the recipe as it is and four peers' schedules on N seeds that the search has not seen (5 unless told),
+and write what the search has shown: differences with intervals, the search's optimism, each validator's regret.
+
+  python -m sweeps report demo
+  python -m sweeps report alpha --pair mnist_to_usps --fresh 10""",
+}
 USAGE = """usage: python -m sweeps COMMAND
 
-  list                       the named sweeps
-  run NAME [--workers N]     run what is missing of a sweep (two workers unless told)
-  show NAME                  its best trials so far"""
+  list                       the named sweeps and their studies
+  run NAME [OPTIONS]         run what is missing of a sweep
+  show NAME [OPTIONS]        its best trials so far
+  replay NAME --trial K      train one trial again and compare the bits
+  report NAME [--fresh N]    confirm the winner on fresh seeds and write what the search has shown
+
+each command answers --help with examples"""
 
 console = Console()
 
 
 def list_sweeps() -> int:
+    from sweeps.catalogue import SWEEPS
+    from sweeps.study import list_studies
+
     for name, function in SWEEPS.items():
-        console.print(f"  {name:<12}{(function.__doc__ or '').splitlines()[0]}", soft_wrap=True, highlight=False)
+        summary = (function.__doc__ or "").splitlines()[0]
+        console.print(f"  {name:<14}{summary}", soft_wrap=True, highlight=False, markup=False)
+        for study in list_studies(name):
+            console.print(f"    {study}", soft_wrap=True, highlight=False, markup=False)
     return 0
 
 
-def find_sweep(name: str) -> Sweep:
-    if name not in SWEEPS:
-        raise unknown("sweep", name, SWEEPS)
-    return SWEEPS[name]()
-
-
-def run(name: str, workers: int) -> int:
-    from datasets import load_pair
+def run(name: str, options: Sequence[str]) -> int:
+    from experiments.launch import check_all
+    from experiments.work.local import Local
+    from sweeps.launch import read_command
     from sweeps.study import open_study
-    from sweeps.worker import work_off_sweep
+    from sweeps.work import work_off_sweep
 
-    sweep = find_sweep(name)
-    load_pair(sweep.recipe.pair)  # what is missing is said once, before any process starts
-    outcome = work_off_sweep(sweep, workers=workers, console=console)
-    study = open_study(sweep)
-    if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-        _report(sweep, study)
-    if outcome.undelivered:
-        console.print(
-            f"not in MLflow: {outcome.undelivered}\neverything is kept in {record.runs_root()}; "
-            f"send it later with: python -m experiments sync; python -m sweeps run {name}",
-            style="red",
-            markup=False,
+    launch = read_command("run", name, options)
+    if launch.help:
+        print(launch.help)
+        return 0
+    check_all([sweep.recipe for sweep in launch.sweeps])  # said once, before any process starts
+    how, exit_code = launch.how, 0
+    for sweep in launch.sweeps:
+        outcome = work_off_sweep(
+            sweep,
+            open_pool=lambda: Local(how.workers, how.machine, launch.modules),
+            console=console,
+            machine=how.machine,
+            ordered=launch.order.ordered,
+            ahead=how.workers,
         )
-    elif not outcome.interrupted:
-        console.print(f"recorded in MLflow as 'sweep_{name}'; curves: make ui", highlight=False)
-    return outcome.exit_code
+        study = open_study(sweep.study_name)
+        if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+            print_trials(sweep, study)
+        if outcome.undelivered:
+            console.print(
+                f"not in MLflow: {outcome.undelivered}\neverything is kept in {names.runs_root()}; send it later with "
+                f"the same command, or: python -m experiments sync",
+                style="red",
+                markup=False,
+            )
+        elif not outcome.interrupted:
+            console.print(f"recorded in MLflow as 'sweep_{sweep.name}'; curves: make ui", highlight=False, markup=False)
+        exit_code = exit_code or outcome.exit_code
+        if outcome.interrupted:
+            break
+    return exit_code
 
 
-def _report(sweep: Sweep, study: optuna.Study) -> None:
-    from experiments.delivery import Delivery
-    from sweeps.figures import draw_sweep
-    from sweeps.tracking import attach_figure
+def show(name: str, options: Sequence[str]) -> int:
+    from sweeps.launch import read_command
+    from sweeps.study import journal_of, list_studies, open_study
 
-    print_trials(sweep, study)
-    path = draw_sweep(sweep, study)
-    with Delivery() as delivery:
-        delivery.send(attach_figure, sweep, str(path))
-    console.print(f"figure: {path.relative_to(record.ROOT)}", highlight=False)
-
-
-def show(name: str) -> int:
-    from sweeps.study import journal_of, open_study
-
-    sweep = find_sweep(name)
-    if not journal_of(sweep).exists():
-        raise BadInput(f"sweep {name} has no trial yet; start it with: python -m sweeps run {name}")
-    print_trials(sweep, open_study(sweep))
+    launch = read_command("show", name, options)
+    if launch.help:
+        print(launch.help)
+        return 0
+    for sweep in launch.sweeps:
+        if not journal_of(sweep.study_name).exists():
+            others = ", ".join(list_studies(sweep.name))
+            hint = f"; begun with other options: {others}" if others else ""
+            raise BadInput(f"sweep {name} has no trial yet; start it with: python -m sweeps run {name}{hint}")
+        print_trials(sweep, open_study(sweep.study_name))
     return 0
 
 
 def print_trials(sweep: Sweep, study: optuna.Study, most: int = 5) -> None:
+    """The best trials of a study as a table."""
+    from sweeps.study import SHOWN
+
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     best_first = sorted(trials, key=lambda trial: trial.values[0], reverse=True)
-    score = sweep.objective.removeprefix(record.SELECTED)
     table = Table(box=SIMPLE_HEAD)
-    for column in ("trial", "alpha", "objective", "target"):
-        table.add_column(column, justify="left" if column == "alpha" else "right", no_wrap=True)
+    for column in ("trial", "changed", "objective", "target"):
+        table.add_column(column, justify="left" if column == "changed" else "right", no_wrap=column != "changed")
     for trial in best_first[:most]:
-        hindsight = trial.user_attrs[record.SELECTED_TARGET_ACCURACY]
-        table.add_row(str(trial.number), trial.user_attrs["schedule"], f"{trial.value:.4f}", f"{hindsight:.3f}")
-    console.print(f"sweep {sweep.name}: best of {len(trials)} trials, mean of {sweep.seeds} seeds", highlight=False)
+        hindsight = trial.user_attrs[names.TARGET_ACCURACY]
+        table.add_row(str(trial.number), trial.user_attrs[SHOWN], f"{trial.value:.4f}", f"{hindsight:.3f}")
+    seeds = f"mean of {sweep.search.seeds} seeds"
+    console.print(f"study {sweep.study_name}: best of {len(trials)} trials, {seeds}", highlight=False, markup=False)
     console.print(table)
-    console.print(f"objective: {score}; target: accuracy in hindsight, not used", highlight=False)
+    used = "it chose by target labels" if sweep.search.sees_target_labels else "accuracy in hindsight, not used"
+    console.print(f"objective: {sweep.search.objective}; target: {used}", highlight=False, markup=False)
     if best_first:
-        console.print(
-            f"best: trial {best_first[0].number}, alpha = {best_first[0].user_attrs['schedule']}", highlight=False
+        best = best_first[0]
+        console.print(f"best: trial {best.number}, {best.user_attrs[SHOWN]}", highlight=False, markup=False)
+
+
+def replay(name: str, trial: str, options: Sequence[str]) -> int:
+    from sweeps.launch import read_command
+    from sweeps.replay import replay_trial
+
+    launch = read_command("replay", name, options)
+    if not trial.isdigit():
+        raise BadInput(f"trial must be a whole number >= 0, got {trial!r}")
+    same = True
+    for title, begun, now in replay_trial(launch.sweeps[0], int(trial), launch.how.machine):
+        same &= begun == now
+        console.print(f"{title}: {'same bits' if begun == now else f'{begun[:12]} became {now[:12]}'}", markup=False)
+    return 0 if same else 1
+
+
+def report(name: str, options: Sequence[str]) -> int:
+    from experiments.work.bundles import bundle
+    from experiments.work.driver import work_off
+    from experiments.work.local import Local
+    from sweeps.launch import read_command
+    from sweeps.report import completed, list_contenders, write_report
+    from sweeps.study import folder_of_study, open_study
+
+    fresh, options = _take(options, "--fresh", "5")
+    if not fresh.isdigit() or int(fresh) < 1:
+        raise BadInput(f"fresh must be a whole number >= 1, got {fresh!r}")
+    launch = read_command("report", name, options)
+    for sweep in launch.sweeps:
+        study = open_study(sweep.study_name)
+        if not completed(study):
+            raise BadInput(f"study {sweep.study_name} has no complete trial yet: python -m sweeps run {name}")
+        contenders = list_contenders(sweep, study, int(fresh))
+        outcome = work_off(
+            [run for contender in contenders for run in contender.runs],
+            f"sweep_{sweep.name}_confirmation",
+            open_pool=lambda bundles: Local(min(launch.how.workers, bundles), launch.how.machine, launch.modules),
+            bundle=lambda experiments: bundle(experiments, launch.how.machine),
+            console=console,
         )
+        if outcome.interrupted or outcome.failed or outcome.in_use:
+            for failure in outcome.failed:
+                console.print(f"failed: {failure}", style="red", markup=False, soft_wrap=True)
+            return outcome.exit_code
+        path = folder_of_study(sweep.study_name) / "report.md"
+        text = write_report(sweep, study, contenders)
+        path.write_text(text)
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        console.print(f"report: {path}", highlight=False, markup=False, soft_wrap=True)
+    return 0
 
 
-def parse_workers(options: list[str]) -> int:
-    match options:
-        case []:
-            return 2
-        case ["--workers", count] if count.isdigit() and int(count) >= 1:
-            return int(count)
-        case ["--workers", *rest]:
-            raise BadInput(f"workers must be a whole number >= 1, got {' '.join(rest) or 'nothing'}")
-        case [option, *_]:
-            raise unknown("option", option, ("--workers",))
-    raise AssertionError(options)
+def _take(options: Sequence[str], name: str, default: str) -> tuple[str, list[str]]:
+    # An option of the command itself, and what is left.
+    if name not in options[:-1]:
+        return default, list(options)
+    place = list(options).index(name)
+    return options[place + 1], [*options[:place], *options[place + 2 :]]
 
 
 def main(arguments: list[str]) -> int:
@@ -116,16 +213,27 @@ def main(arguments: list[str]) -> int:
         case [] | ["-h" | "--help", *_]:
             print(USAGE)
             return 0 if arguments else 2
+        case [verb, "-h" | "--help", *_] if verb in VERBS:
+            print(VERBS[verb])
+            return 0
         case ["list"]:
             return list_sweeps()
         case ["run", name, *options]:
-            return run(name, parse_workers(options))
-        case ["show", name]:
-            return show(name)
-        case ["run" | "show" as verb, *_]:
-            raise BadInput(f"{verb} needs the name of a sweep: {', '.join(SWEEPS)}")
+            return run(name, options)
+        case ["show", name, *options]:
+            return show(name, options)
+        case ["replay", name, *options] if "--trial" in options[:-1]:
+            return replay(name, *_take(options, "--trial", ""))
+        case ["report", name, *options]:
+            return report(name, options)
+        case ["replay", *_]:
+            raise BadInput("replay needs a sweep and a trial: python -m sweeps replay NAME --trial K")
+        case ["run" | "show" | "report" as verb]:
+            raise BadInput(f"{verb} needs the name of a sweep: python -m sweeps list")
+        case ["list", *rest]:
+            raise BadInput(f"list takes no arguments, got {' '.join(rest)}")
         case [verb, *_]:
-            raise unknown("command", verb, ("list", "run", "show"))
+            raise unknown("command", verb, VERBS)
     raise AssertionError(arguments)
 
 

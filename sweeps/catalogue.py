@@ -1,37 +1,39 @@
-"""Every sweep that has a name."""
+"""Every sweep that has a name. One of a user's own needs no line here: it is found by its import path."""
 
 from collections.abc import Callable
+from typing import Any
 
-import optuna
+from datasets import pair_fingerprint
+from experiments.recipes.base import for_pair
+from experiments.recipes.moons import moons
+from sweeps.spaces import suggest_alpha, suggest_recipe, suggest_stable
+from sweeps.sweep import Search, Sweep
 
-from experiments.moons import moons
-from grl.schedules import Constant, Ganin, Linear, Schedule
-from sweeps.sweep import Sweep
-
-
-def suggest_schedule(trial: optuna.Trial) -> Schedule:
-    """Constant, Ganin's ramp or a straight line, from alpha 0.05 up to where moons' learning rate is still stable.
-
-    A constant alpha meets the large learning rate of the first steps, where two of five seeds diverge at 0.5; the
-    others rise as it falls.
-    """
-    match trial.suggest_categorical("schedule", ["constant", "ganin", "linear"]):
-        case "constant":
-            return Constant(value=trial.suggest_float("constant.value", 0.05, 0.35, log=True))
-        case "ganin":
-            return Ganin(
-                gamma=trial.suggest_float("ganin.gamma", 1.0, 10.0, log=True),
-                alpha_max=trial.suggest_float("ganin.alpha_max", 0.05, 1.0, log=True),
-            )
-        case "linear":
-            return Linear(end=trial.suggest_float("linear.end", 0.05, 1.0, log=True))
-        case other:
-            raise AssertionError(other)
+DIGITS = ("syn_digits_to_syn_digits_m", "mnist_to_mnist_m", "mnist_to_usps", "usps_to_mnist")
 
 
 def demo() -> Sweep:
     """Three alpha schedules on moons, chosen by information maximisation; under a minute on two cores."""
-    return Sweep(name="demo", recipe=moons(), suggest=suggest_schedule, trials=12, seeds=2)
+    return Sweep(name="demo", recipe=moons(), suggest=suggest_stable, search=Search(trials=12, seeds=2))
 
 
-SWEEPS: dict[str, Callable[[], Sweep]] = {"demo": demo}
+def alpha() -> Sweep:
+    """Every family of alpha schedules with its parameters, on moons or on --pair."""
+    return Sweep(name="alpha", recipe=moons(), suggest=suggest_alpha, search=Search(trials=60, seeds=3))
+
+
+def recipe() -> Sweep:
+    """Learning rate, weight decay and alpha together, on moons or on --pair."""
+    return Sweep(name="recipe", recipe=moons(), suggest=suggest_recipe, search=Search(trials=60, seeds=3))
+
+
+def alpha_atlas() -> list[Sweep]:
+    """Every family of alpha schedules on moons and on every digits pair that is prepared here."""
+    recipes = [moons(), *(for_pair(pair) for pair in DIGITS if pair_fingerprint(pair))]
+    return [
+        Sweep(name=f"alpha_{each.pair}", recipe=each, suggest=suggest_alpha, search=Search(trials=40, seeds=3))
+        for each in recipes
+    ]
+
+
+SWEEPS: dict[str, Callable[[], Any]] = {each.__name__: each for each in (demo, alpha, recipe, alpha_atlas)}

@@ -1,30 +1,92 @@
-"""`Sweep`: what is searched, on which recipe, and by which score."""
+"""`Sweep`: what is searched, on which recipe, by which score and how."""
 
 import dataclasses
+import hashlib
+import inspect
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import optuna
 
+from experiments.errors import BadInput, unknown
 from experiments.experiment import Experiment
-from experiments.record import INFORMATION_MAXIMISATION, SELECTED
-from grl.schedules import Schedule
+from experiments.identity import name_of
+from experiments.record.names import TARGET_ACCURACY
+from experiments.validators import TARGET_ORACLE, VALIDATORS, find_validator
+
+Suggest = Callable[[Experiment, optuna.Trial], Experiment]
+SAMPLERS = ("tpe", "random", "quasi_random", "grid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """How a sweep searches."""
+
+    trials: int = 12
+    """How many settings are tried."""
+    seeds: int = 2
+    """Runs per trial, with seeds 0, 1, …; the objective is their mean."""
+    objective: str = "information_maximisation"
+    """The score that is maximised: a validator, which sees no target label, or target_oracle, which does."""
+    sampler: Literal["tpe", "random", "quasi_random", "grid"] = "tpe"
+    """Who suggests: tpe (multivariate, grouped), random, quasi_random, or grid with 5 values for each number."""
+    seed: int = 0
+    """Of the sampler."""
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "seeds"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"{name} must be >= 1, got {getattr(self, name)}")
+        if self.sampler not in SAMPLERS:
+            raise unknown("sampler", self.sampler, SAMPLERS)
+        if self.objective != TARGET_ORACLE and self.objective not in VALIDATORS and ":" not in self.objective:
+            raise unknown("objective", self.objective, (*VALIDATORS, TARGET_ORACLE))
+
+    @property
+    def curve(self) -> str:
+        """The recorded curve whose last value is the objective."""
+        return TARGET_ACCURACY if self.objective == TARGET_ORACLE else find_validator(self.objective).curve
+
+    @property
+    def sees_target_labels(self) -> bool:
+        """Whether target labels choose."""
+        return self.objective == TARGET_ORACLE
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """A search over alpha schedules. The objective sees no target label."""
+    """A search over experiments.
+
+    Attributes:
+        name: Of the sweep, as in `python -m sweeps run NAME`.
+        recipe: What is varied.
+        suggest: Returns the recipe with what a trial suggests in its place; a parameter that exists under one choice
+            only carries the name of that choice, as `ganin.gamma`.
+        search: How.
+    """
 
     name: str
     recipe: Experiment
-    suggest: Callable[[optuna.Trial], Schedule]
-    """Draws a schedule; parameters that exist under one schedule only carry its name."""
-    trials: int
-    seeds: int
-    """Runs per trial, with seeds 0 to seeds - 1; the objective is their mean."""
-    objective: str = SELECTED + INFORMATION_MAXIMISATION
-    """A single number of a run's result, maximised."""
+    suggest: Suggest
+    search: Search = field(default_factory=Search)
 
-    def experiments(self, schedule: Schedule) -> list[Experiment]:
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes two studies one: recipe, space, objective, seeds and sampler; not the number of trials."""
+        search = dataclasses.asdict(self.search)
+        del search["trials"]
+        source = hashlib.sha256(inspect.getsource(self.suggest).encode()).hexdigest()[:16]
+        recipe = {name: value for name, value in self.recipe.flat().items() if name != "seed"}
+        return {"recipe": recipe, "space": f"{name_of(self.suggest)} {source}", "search": search}
+
+    @property
+    def study_name(self) -> str:
+        """The sweep's name and eight digits of its identity."""
+        text = json.dumps(self.identity, sort_keys=True)
+        return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    def experiments(self, experiment: Experiment) -> list[Experiment]:
         """The runs of one trial."""
-        return [dataclasses.replace(self.recipe, alpha=schedule, seed=seed) for seed in range(self.seeds)]
+        return [dataclasses.replace(experiment, seed=seed) for seed in range(self.search.seeds)]

@@ -4,10 +4,12 @@ from importlib.util import find_spec
 
 from hypothesis import settings
 
-# grl's own tests also run where the benchmark is not installed: `python -m tests.frameworks`.
+# grl's own tests also run where the benchmark is not installed: `python -m tests.support.frameworks`.
 if find_spec("mlflow"):
-    from tests.support.recorded_store import recorded_store, store  # noqa: F401 (fixtures)
-    from tests.small_runs import client, migrated_store, runs  # noqa: F401
+    from tests.support.own import own  # noqa: F401 (fixtures)
+    from tests.support.recorded_store import recorded_store, store  # noqa: F401
+    from tests.support.small_runs import client, migrated_store, runs  # noqa: F401
+    from tests.support.trainings import moons_pair  # noqa: F401
 
 # The first example of a test pays for lazy imports, and the machine may be busy: time limits are pytest's business.
 settings.register_profile("tests", deadline=None)

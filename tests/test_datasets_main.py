@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.__main__ import main
+from datasets.__main__ import main, parse
 from datasets.domains import DOMAINS, NEEDS
 from datasets.domains.base import Domain
 from datasets.files.originals import Original
@@ -188,10 +188,54 @@ def test_add_then_use(capsys, tmp_path):
     np.savez(tmp_path / "x.npz", inputs=np.zeros((4, 5, 5), np.uint8), labels=[0, 1, 0, 1])
     status, out, _ = run(capsys, "add", "mine", str(tmp_path / "x.npz"))
     assert status == 0
-    assert out.startswith("mine: 2 classes, 4 training and 0 test samples\n")
+    assert out == (
+        "mine: 2 classes, 4 training and 0 test samples\n"
+        "to train on it, add a second domain of the same classes (0, 1) and of samples like (5, 5, 1): "
+        "python -m datasets add NAME PATH\n"
+    )
+    assert run(capsys, "add", "other", str(tmp_path / "x.npz"))[1].endswith(
+        "train on it: python -m experiments run other_to_mine\n"
+    )
     assert "SHA-256" in run(capsys, "show", "mine")[1]
     assert re.search(r"^mine +2 .* prepared", run(capsys, "list")[1], re.M)
     assert run(capsys, "show", "mine_to_mine")[0] == 0
+
+
+def test_digits_of_ones_own_are_paired_with_digits_that_are_at_hand(capsys, tmp_path):
+    np.savez(tmp_path / "x.npz", inputs=np.zeros((20, 9, 9), np.uint8), labels=np.arange(20) % 10)
+    out = run(capsys, "add", "mine", str(tmp_path / "x.npz"))[1]
+    assert out.endswith("train on it: python -m experiments run mine_to_digits\n")
+
+
+@pytest.mark.parametrize("verb", [[], ["list"], ["show"], ["prepare"], ["add"]])
+def test_every_verb_answers_help_with_examples_that_parse(capsys, verb):
+    with pytest.raises(SystemExit) as stopped:
+        main([*verb, "--help"])
+    assert stopped.value.code == 0
+    out = capsys.readouterr().out
+    if verb:
+        examples = re.findall(r"^  python -m datasets (.*)$", out.partition("examples:")[2], re.M)
+        assert examples
+        for example in examples:
+            assert parse(example.split()).command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "error: the following arguments are required: command; see: python -m datasets --help"),
+        (["shwo", "x"], r"error: argument command: invalid choice: 'shwo' .*; see: python -m datasets --help"),
+        (["show"], "error: the following arguments are required: name; see: python -m datasets show --help"),
+        (["add", "x", "y", "--size", "big"], "error: .*'big'; see: python -m datasets add --help"),
+        (["prepare", "--table", "nine"], "error: .*'nine' .*; see: python -m datasets prepare --help"),
+    ],
+)
+def test_a_command_that_cannot_be_read_is_one_line(capsys, arguments, message):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    err = capsys.readouterr().err
+    assert re.fullmatch(message + "\n", err)
 
 
 def test_missing_files_name_place_and_command(capsys, tmp_path):

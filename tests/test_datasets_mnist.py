@@ -1,11 +1,12 @@
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from datasets import DatasetError
 from datasets.domains import DOMAINS
-from datasets.domains.mnist import build_mnist
+from datasets.domains.mnist import build_mnist, build_mnist_32
 from datasets.domains.preparing import prepare_domain
 from datasets.files.prepared import digest_of
 from tests.support.mnist_files import write_mnist
@@ -56,3 +57,11 @@ def test_real_mnist():
     assert prepared.digest == DOMAINS["mnist"].digest
     assert digest_of(prepared.arrays) == DOMAINS["mnist"].digest
     assert np.bincount(prepared.arrays["test_labels"])[:2].tolist() == [980, 1135]
+
+
+def test_padded_to_32(tmp_path):
+    small, large = build_mnist(write_mnist(tmp_path)), build_mnist_32(tmp_path)
+    np.testing.assert_array_equal(large["train_inputs"][:, 2:30, 2:30], small["train_inputs"])
+    assert large["test_inputs"].astype(int).sum() == small["test_inputs"].astype(int).sum()  # the rim is black
+    if REAL:
+        assert digest_of(build_mnist_32(Path(REAL))) == DOMAINS["mnist_32"].digest

@@ -122,12 +122,19 @@ def test_an_empty_class(tmp_path):
         ({"inputs": np.zeros((2, 2)), "labels": ["a", "b"]}, "cannot be read: could not convert"),
         ({"inputs": np.zeros((2, 2)), "labels": [0, np.nan]}, "labels must be whole numbers, got nan"),
         ({"inputs": np.zeros((2, 2)), "labels": [0, 1], "test_inputs": np.zeros((1, 2))}, "test: labels must be int64"),
-        ({"inputs": np.zeros((2, 2)), "labels": [0, 2]}, "class '1' has no training sample"),
-        ({"inputs": np.zeros((2, 2)), "labels": [1, -1]}, "labels must lie in 0 … 1, got -1"),
+        ({"inputs": np.zeros((2, 2)), "labels": [0, 1], "test_inputs": np.zeros((0, 2))}, "there is no test sample"),
+        ({"inputs": np.zeros((2, 2)), "labels": [0, 2]}, "must number the classes 0, 1, 2, … without a gap, got 2"),
+        ({"inputs": np.zeros((2, 2)), "labels": [1, -1]}, "without a gap, got -1"),
         ({"inputs": np.full((2, 2), np.nan), "labels": [0, 1]}, "inputs must be finite, sample 0 is not"),
         ({"inputs": np.zeros((2, 3, 3, 1)), "labels": [0, 1]}, "inputs must be uint8"),
         ({"inputs": np.zeros((0, 3)), "labels": np.zeros(0)}, "there is no training sample"),
-        ({"inputs": np.array([["a"]]), "labels": [0]}, "cannot be read: could not convert"),
+        ({"inputs": np.zeros((2, 2)), "labels": [0, 3_000_000_000]}, "without a gap, got 3000000000"),
+        ({"inputs": np.zeros((2, 2)), "labels": [0, 2], "class_names": ["a", "b", "c"]}, "class 'b' has no training"),
+        ({"inputs": np.zeros((2, 2)), "labels": [0, 7], "class_names": ["a", "b"]}, "labels must lie in 0 … 1, got 7"),
+        ({"inputs": np.zeros((2, 2)), "labels": [0, 0]}, "class_names must be at least two different names, got 0"),
+        ({"inputs": np.array([["a"]]), "labels": [0]}, r"inputs must be uint8 .* got <U1 of shape \(1, 1\)"),
+        ({"inputs": np.ones((2, 2), complex), "labels": [0, 1]}, "inputs must be uint8 .* got complex128"),
+        ({"inputs": np.full((2, 2), 1e300), "labels": [0, 1]}, "inputs must be finite, sample 0 is not"),
     ],
 )
 def test_bad_npz(tmp_path, arrays, message):
@@ -141,12 +148,6 @@ def test_npz_with_objects_is_refused(tmp_path):
     np.savez(tmp_path / "x.npz", inputs=np.array([object()]), labels=[0], allow_pickle=True)
     with pytest.raises(DatasetError, match=r"x\.npz cannot be read: Object arrays"):
         add_domain("x", tmp_path / "x.npz")
-
-
-def test_bad_svmlight(tmp_path):
-    (tmp_path / "a.svmlight").write_text("1 0:2\nnonsense\n")
-    with pytest.raises(DatasetError, match=r"a\.svmlight cannot be read"):
-        add_domain("x", tmp_path / "a.svmlight")
 
 
 def test_svmlight_labels_must_be_whole(tmp_path):
@@ -172,5 +173,68 @@ def test_neither_folder_nor_known_file(tmp_path):
         add_domain("x", tmp_path / "nowhere")
     with pytest.raises(DatasetError, match="at least two folders, one per class; it holds 0"):
         add_domain("x", tmp_path)
-    with pytest.raises(DatasetError, match="size must be at least 1, got 0"):
+    with pytest.raises(DatasetError, match="size must be 1 to 1024, got 0"):
         add_domain("x", tmp_path, size=0)
+    with pytest.raises(DatasetError, match="size must be 1 to 1024, got 100000"):
+        add_domain("x", tmp_path, size=100_000)
+    np.savez(tmp_path / "x.npz", inputs=np.zeros((4, 2)), labels=[0, 1, 0, 1])
+    with pytest.raises(DatasetError, match=r"x\.npz must hold its test_inputs and test_labels itself; .*y\.npz"):
+        add_domain("x", tmp_path / "x.npz", tmp_path / "y.npz")
+
+
+def test_what_systems_leave_between_data_is_no_data(tmp_path):
+    folder = draw_folder(tmp_path / "p")
+    for name in (".ipynb_checkpoints", "__MACOSX", ".git"):
+        (folder / name).mkdir()
+    (folder / ".DS_Store").write_bytes(b"Bud1")
+    for name in (".DS_Store", "._0.png", "Thumbs.db", "notes.txt"):
+        (folder / "cat" / name).write_bytes(b"no image")
+    domain = add_domain("p", folder)
+    assert (domain.class_names, domain.counts) == (("cat", "dog"), (6, 0))
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    assert add_domain("p", draw_folder(tmp_path / "p", classes=("car", "train"))).class_names == ("car", "train")
+    for part in ("train", "test", "val"):
+        draw_folder(tmp_path / "q" / part, count=2)
+    assert add_domain("q", tmp_path / "q").counts == (4, 4)
+
+
+def test_an_empty_test_folder(tmp_path):
+    draw_folder(tmp_path / "p" / "train")
+    for name in ("cat", "dog"):
+        (tmp_path / "p" / "test" / name).mkdir(parents=True)
+    with pytest.raises(DatasetError, match=r"p/test holds no image in the folders cat, dog"):
+        add_domain("p", tmp_path / "p")
+
+
+@pytest.mark.parametrize("pair", [(-1, 1), (0, 1), (1, 2)])
+def test_svmlight_labels_of_every_custom(tmp_path, pair):
+    (tmp_path / "a.svmlight").write_text("".join(f"{label} 1:{label + 2}\n" for label in (*pair, *pair)))
+    domain = add_domain("words", tmp_path / "a.svmlight", tmp_path / "a.svmlight")
+    assert domain.class_names == tuple(map(str, pair))
+    assert load_pair("words_to_words").evaluation.target_test.labels.tolist() == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "cannot be read: it holds no sample"),
+        (
+            "-1 0:1\n1 300000000:1\n",
+            r"2 samples of 300,000,001 features are 2\.4 GB when every 0 is written out, at most 2 are read",
+        ),
+        ("-1 0:1\n1 3000000000:1\n", "cannot be read: "),
+        ("1 0:1\n", "class_names must be at least two different names, got 1"),
+        ("one 0:1\n", "cannot be read: could not convert"),
+        ("1.5 0:1\n2 0:1\n", r"labels must be whole numbers, got 1\.5"),
+        ("1 0:nan\n2 0:1\n", "cannot be read: |inputs must be finite"),
+        ("1 -4:1\n2 0:1\n", "cannot be read: "),
+        ("<html>moved</html>", "cannot be read: "),
+    ],
+)
+def test_bad_svmlight(tmp_path, text, message):
+    (tmp_path / "a.svmlight").write_text(text)
+    with pytest.raises(DatasetError, match=message) as caught:
+        add_domain("words", tmp_path / "a.svmlight")
+    assert len(str(caught.value).splitlines()) == 1

@@ -1,8 +1,13 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from datasets.batches.streams import random_bits
-from datasets.domains.syn_digits import render_digits
+from datasets.domains import DOMAINS
+from datasets.domains.blend import read_samples
+from datasets.domains.digits import build_digits
+from datasets.domains.syn_digits import render_digits, render_splits
 from datasets.domains.syn_numbers import blur_images, draw_masters, draw_numbers, paint_ink
 
 
@@ -61,3 +66,28 @@ def test_numbers_of_both_splits_differ(split):
     images, _ = draw_numbers(draw_masters(), random_bits(0, f"syn_numbers {split}", 20, 22))
     others, _ = draw_numbers(draw_masters(), random_bits(0, "syn_numbers other", 20, 22))
     assert not np.array_equal(images, others)
+
+
+@pytest.mark.parametrize(("name", "copies"), [("digits_m", 10), ("syn_digits_m", 1)])
+def test_a_twin_shows_photographs_and_their_negatives_alone(name, copies):
+    """Image by image, crop and digit are found again: every pixel is the photograph's or its negative."""
+    arrays = DOMAINS[name].build(Path())
+    plain = {"digits_m": build_digits, "syn_digits_m": lambda root: render_splits("syn_digits_m")}[name](Path())
+    np.testing.assert_array_equal(arrays["train_labels"], plain["train_labels"].repeat(copies))
+    above = {"digits_m": 127, "syn_digits_m": 0}[name]
+    photographs = read_samples()
+    for i in (0, 1, 1234):
+        image, ink = arrays["train_inputs"][i], plain["train_inputs"][i // copies] > above
+        paper = np.where(ink, 255 - image, image)
+        found = [np.argwhere((windows(photograph, 28) == paper[0, :, 0]).all(-1)) for photograph in photographs]
+        crops = [
+            photograph[y : y + 28, x : x + 28]
+            for photograph, places in zip(photographs, found, strict=True)
+            for y, x in places
+            if y <= photograph.shape[0] - 28
+        ]
+        assert any(np.array_equal(crop, paper) for crop in crops)
+
+
+def windows(photograph, size):
+    return np.lib.stride_tricks.sliding_window_view(photograph[..., 0], size, axis=1)

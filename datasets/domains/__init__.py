@@ -4,12 +4,25 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import replace
 
-from datasets.domains import amazon, digits, mnist, mnist_m, moons, office, signs, svhn, syn_digits, syn_numbers, usps
+from datasets.domains import (
+    amazon,
+    digits,
+    mnist,
+    mnist_m,
+    mnist_m_original,
+    moons,
+    office,
+    signs,
+    svhn,
+    syn_digits,
+    syn_numbers,
+    usps,
+)
 from datasets.domains.added import find_added, list_added
 from datasets.domains.base import Domain, PairEntry
 from datasets.errors import DatasetError
 
-FILES = (moons, digits, syn_digits, syn_numbers, mnist, mnist_m, usps, svhn, signs, amazon, office)
+FILES = (moons, digits, syn_digits, syn_numbers, mnist, mnist_m, mnist_m_original, usps, svhn, signs, amazon, office)
 DOMAINS = {domain.name: domain for file in FILES for domain in file.DOMAINS}
 PAIRS = {pair.id: pair for file in FILES for pair in file.PAIRS}
 OURS = frozenset((*DOMAINS, *PAIRS))

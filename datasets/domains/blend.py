@@ -7,11 +7,7 @@ from datasets.batches.streams import integers_below, random_bits
 
 
 def blend_digits(
-    digits: NDArray[np.uint8],
-    photographs: list[NDArray[np.uint8]],
-    seed: int,
-    name: str,
-    binarise: bool = False,
+    digits: NDArray[np.uint8], photographs: list[NDArray[np.uint8]], seed: int, name: str
 ) -> NDArray[np.uint8]:
     """Lay each digit over a random crop of a random photograph.
 
@@ -24,7 +20,6 @@ def blend_digits(
         photographs: each `(height, width, 3)`, at least as large as a digit.
         seed: of the stream that picks photographs and crops.
         name: of that stream.
-        binarise: make every pixel that is not black white first, as some published copies do. The paper does not.
 
     Returns:
         `(N, H, W, 3)` uint8.
@@ -38,7 +33,18 @@ def blend_digits(
     blended = np.empty((count, height, width, 3), np.uint8)
     for i, (photograph, top, left) in enumerate(zip(chosen, tops, lefts, strict=True)):
         crop = photographs[photograph][top : top + height, left : left + width]
-        digit = (digits[i] > 0) * np.uint8(255) if binarise else digits[i]
         # Written as max - min, |a - b| needs no signed integers.
-        np.subtract(np.maximum(crop, digit), np.minimum(crop, digit), out=blended[i])
+        np.subtract(np.maximum(crop, digits[i]), np.minimum(crop, digits[i]), out=blended[i])
     return blended
+
+
+def binarise(digits: NDArray[np.uint8], above: int = 0) -> NDArray[np.uint8]:
+    """Make every pixel brighter than `above` white and all others black, as the original MNIST-M does with 0."""
+    return np.where(digits > above, np.uint8(255), np.uint8(0))
+
+
+def read_samples() -> list[NDArray[np.uint8]]:
+    """Read the two photographs that scikit-learn ships, china.jpg and flower.jpg, each `(427, 640, 3)`."""
+    from sklearn.datasets import load_sample_images
+
+    return [np.asarray(photograph) for photograph in load_sample_images().images]

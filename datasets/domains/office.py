@@ -56,7 +56,7 @@ def build_office31(root: Path, part: str) -> Arrays:
     Citation: Saenko, Kulis, Fritz and Darrell, "Adapting Visual Category Models to New Domains", ECCV (2010)
     """
     original = office31_original(part)
-    return read_classes(original.find(root) or root / original.path, OFFICE31_CLASSES, SIZE)
+    return read_classes(original.find(root) or root / original.path, OFFICE31_CLASSES, SIZE, turn=False)
 
 
 def caltech10_original(part: str) -> Original:
@@ -76,7 +76,7 @@ def build_caltech10(root: Path, part: str) -> Arrays:
     Licence: research use
     Citation: Gong, Shi, Sha and Grauman, "Geodesic Flow Kernel for Unsupervised Domain Adaptation", CVPR (2012)
     """
-    return read_classes(root / caltech10_original(part).path, CALTECH10_CLASSES, SIZE)
+    return read_classes(root / caltech10_original(part).path, CALTECH10_CLASSES, SIZE, turn=False)
 
 
 def caltech10_matrix(part: str, features: str) -> Original:

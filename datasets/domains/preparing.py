@@ -35,10 +35,8 @@ def prepare_domain(domain: Domain, root: str | os.PathLike[str] | None = None, a
         return prepared
     folder = data_root(root)
     if missing := domain.missing(folder):
-        raise DatasetError(
-            f"{domain.name} needs {missing.path}, which is not in {folder}; "
-            f"fetch it with: python -m datasets prepare {domain.name}"
-        )
+        advice = f"fetch it with: python -m datasets prepare {domain.name}" if missing.urls else missing.manual
+        raise DatasetError(f"{domain.name} needs {missing.path}, which is not in {folder}; {advice}")
 
     def make() -> Arrays:
         arrays = domain.build(folder)
@@ -56,6 +54,7 @@ def check_arrays(domain: Domain, arrays: Arrays) -> None:
         DatasetError: a shape or type other than declared, lengths that differ, a label outside the classes, a class
             without a training sample, or a feature that is not finite.
     """
+    check_presence(domain.name, arrays)
     for split, complete in zip(SPLITS, domain.counts, strict=True):
         if f"{split}_inputs" not in arrays:
             continue
@@ -82,12 +81,18 @@ def check_arrays(domain: Domain, arrays: Arrays) -> None:
         if inputs.dtype == np.float32 and not np.isfinite(inputs).all():
             sample = int((~np.isfinite(inputs)).any(1).argmax())
             raise DatasetError(f"{name}: inputs must be finite, sample {sample} is not")
-    if "train_inputs" not in arrays or not len(arrays["train_inputs"]):
-        raise DatasetError(f"{domain.name}: there is no training sample")
     histogram = np.bincount(arrays["train_labels"], minlength=len(domain.class_names))
     if not histogram.all():
         empty = domain.class_names[int(histogram.argmin())]
         raise DatasetError(f"{domain.name}: class {empty!r} has no training sample")
+
+
+def check_presence(name: str, arrays: Arrays) -> None:
+    """Refuse a domain without training samples, or with a test split that is empty."""
+    if not len(arrays.get("train_inputs", ())):
+        raise DatasetError(f"{name}: there is no training sample")
+    if "test_inputs" in arrays and not len(arrays["test_inputs"]):
+        raise DatasetError(f"{name}: there is no test sample; leave the test split out")
 
 
 def check_digest(domain: Domain, arrays: Arrays) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 from datasets.batches.streams import permutation
 from datasets.domains.base import Domain, PairEntry
 from datasets.errors import DatasetError, reading
+from datasets.files.images import open_rgb
 from datasets.files.originals import Original
 from datasets.files.prepared import Arrays
 
@@ -90,8 +91,8 @@ def build_syn_signs(root: Path) -> Arrays:
 
 def read_sign(path: Path, region: tuple[int, int, int, int] | None = None) -> NDArray[np.uint8]:
     """Read one image, cut to its region, `(40, 40, 3)`."""
-    with reading(path), Image.open(path) as image:
-        image = image.convert("RGB")
+    with reading(path):
+        image = open_rgb(path)
         if region and not (0 <= region[0] < region[2] <= image.width and 0 <= region[1] < region[3] <= image.height):
             raise DatasetError(f"{path}: region {region} is not inside {image.width} × {image.height} pixels")
         # First cut, then resized: a box given to `resize` would mix in what surrounds it.

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.batches.streams import integers_below, random_bits
-from datasets.domains.base import DIGITS, Domain, PairEntry
-from datasets.domains.blend import blend_digits
+from datasets.domains.base import DIGITS, SPLITS, Domain, PairEntry
+from datasets.domains.blend import binarise, blend_digits, read_samples
 from datasets.domains.glyphs import draw_masters, place_glyphs
 from datasets.files.prepared import Arrays
 
@@ -42,36 +42,31 @@ def build_syn_digits(root: Path) -> Arrays:
     Licence: MIT; the fonts have the DejaVu and STIX licences, which leave images of text free
     Citation: this repository
     """
-    train_inputs, train_labels = render_digits(TRAIN, "syn_digits train")
-    test_inputs, test_labels = render_digits(TEST, "syn_digits test")
-    return {
-        "train_inputs": train_inputs,
-        "train_labels": train_labels,
-        "test_inputs": test_inputs,
-        "test_labels": test_labels,
-    }
+    return render_splits("syn_digits")
 
 
 def build_syn_digits_m(root: Path) -> Arrays:
-    """Other digits of the same kind as `syn_digits`, blended over crops of two photographs: |photograph - digit|.
+    """Other digits like `syn_digits` that invert crops of two photographs: |photograph - 255 · (digit > 0)|.
 
-    No image of `syn_digits` occurs here: faces, angles, sizes and labels are drawn anew.
+    No image of `syn_digits` occurs here: faces, angles, sizes and labels are drawn anew. The rule is MNIST-M's own.
 
     Source: the fonts inside matplotlib; the photographs china.jpg and flower.jpg inside scikit-learn
     Licence: CC BY; that of scikit-learn's two sample photographs
     Citation: Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 17 (2016), for the blend
     """
-    from sklearn.datasets import load_sample_images
+    photographs, arrays = read_samples(), render_splits("syn_digits_m")
+    for split in SPLITS:
+        digits = binarise(arrays[f"{split}_inputs"])
+        arrays[f"{split}_inputs"] = blend_digits(digits, photographs, 0, f"syn_digits_m {split} crops")
+    return arrays
 
-    photographs = [np.asarray(photograph) for photograph in load_sample_images().images]
-    train_inputs, train_labels = render_digits(TRAIN, "syn_digits_m train")
-    test_inputs, test_labels = render_digits(TEST, "syn_digits_m test")
-    return {
-        "train_inputs": blend_digits(train_inputs, photographs, 0, "syn_digits_m train crops"),
-        "train_labels": train_labels,
-        "test_inputs": blend_digits(test_inputs, photographs, 0, "syn_digits_m test crops"),
-        "test_labels": test_labels,
-    }
+
+def render_splits(name: str) -> Arrays:
+    """Render both splits of a domain, each from its own stream."""
+    arrays: Arrays = {}
+    for split, count in zip(SPLITS, (TRAIN, TEST), strict=True):
+        arrays[f"{split}_inputs"], arrays[f"{split}_labels"] = render_digits(count, f"{name} {split}")
+    return arrays
 
 
 DOMAINS = (
@@ -93,7 +88,8 @@ DOMAINS = (
         counts=(TRAIN, TEST),
         build=build_syn_digits_m,
         generated=True,
-        digest="538115ad00f5a554acecd700cbc90a9802a86156a8b052475bb2503281924b00",
+        digest="0ec1008a0d600bd0a2d97d2471ad3db029d59934fb7013ba6d467c00979961e2",
+        version=2,  # the first one was grey
     ),
 )
 PAIRS = (PairEntry(source="syn_digits", target="syn_digits_m"),)

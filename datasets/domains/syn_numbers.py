@@ -19,7 +19,8 @@ def build_syn_numbers(root: Path) -> Arrays:
 
     Varied as the paper describes: text, place, angle, colours of background, stroke and fill, and blur; besides, the
     background is a gradient. Our own generation of 50,000 and 5,000 images from 16 faces, deterministic; the original
-    "Syn Numbers" (about 500,000 images from Windows fonts) was never versioned.
+    "Syn Numbers" (about 500,000 images from Windows fonts) was not at hand to lay beside them, so how far the two agree
+    is unknown.
 
     Source: the fonts inside matplotlib
     Licence: MIT; the fonts have the DejaVu and STIX licences, which leave images of text free

@@ -25,6 +25,9 @@ ORIGINALS = tuple(
 def build_usps(root: Path) -> Arrays:
     """Digits from envelopes, grey, 16 × 16: 7,291 for training and 2,007 for testing, scaled as torchvision does.
 
+    A re-encoded copy of the files was compared with zip.train, the same scans as "The Elements of Statistical Learning"
+    publishes them, as far as that was at hand (its 2,199 zeros and ones): all are there, 79 differ by 1 of 255.
+
     Source: torchvision's USPS (LIBSVM's collection); files usps.bz2 and usps.t.bz2
     Licence: none stated; used in research since 1994
     Citation: Hull, "A database for handwritten text recognition research", PAMI 16 (1994)

@@ -6,19 +6,32 @@ import numpy as np
 
 from datasets.errors import reading
 
+MAX_BYTES = 2_000_000_000
+
 
 def read_svmlight(path: Path, features: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Read a sparse text file with features counted from 0 and whole numbers as labels.
 
     Returns:
         `(N, features)` float32 and `(N,)` int64.
+
+    Raises:
+        DatasetError: not such a file, an empty one, or one that would fill the memory.
     """
     from sklearn.datasets import load_svmlight_file
 
     with reading(path):
         # The stubs know "auto" alone; True keeps the published numbering when feature 0 is absent.
         sparse, labels, *_ = load_svmlight_file(str(path), n_features=features, zero_based=True)  # pyright: ignore
-        return sparse.toarray().astype(np.float32), whole_numbers(np.asarray(labels))
+        count, width = sparse.shape
+        if count * width * 4 > MAX_BYTES:
+            raise ValueError(
+                f"{count:,} samples of {width:,} features are {count * width * 4 / 1e9:.1f} GB when every 0 is written "
+                f"out, at most {MAX_BYTES / 1e9:.0f} are read; number the features from 0 without large gaps"
+            )
+        if not count:
+            raise ValueError("it holds no sample")
+        return sparse.astype(np.float32).toarray(), whole_numbers(np.asarray(labels))
 
 
 def whole_numbers(labels: np.ndarray) -> np.ndarray:

@@ -66,12 +66,15 @@ class Method:
         version: Raise it when a change of the code changes the numbers; it is part of a run's hash.
         reads: The training splits it may see. What it does not read is never opened.
         predicts: Whose label logits it needs: those of the labelled samples, or of all.
+        together: Whether many runs may be trained as one program (`training.together`): not where `losses` draws random
+            numbers or branches on values.
     """
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
     reads: ClassVar[Reads]
     predicts: ClassVar[Literal["labelled", "all"]] = "labelled"
+    together: ClassVar[bool] = True
 
     def heads(self, network: Network, width: int, classes: int) -> Mapping[str, Build]:
         """What stands on the features beside the label predictor: a name, and a function that builds it.
@@ -157,6 +160,8 @@ class Adversarial(BothDomains):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not isinstance(self.alpha, Schedule):
+            raise BadInput(f"method.alpha must be a Schedule, got {self.alpha!r}")
         if not (math.isfinite(self.domain_weight) and self.domain_weight >= 0):
             raise BadInput(f"method.domain_weight must be finite and >= 0, got {self.domain_weight}")
 

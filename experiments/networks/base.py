@@ -106,10 +106,11 @@ def build_networks(
 
 @torch.no_grad()
 def _measure_width(network: Network, extractor: nn.Module, shape: tuple[int, ...]) -> int:
+    if not isinstance(extractor, nn.Module):
+        raise BadInput(f"network {network.name} must build a torch.nn.Module as its extractor, got {extractor!r}")
     mode = extractor.training
-    device = next((each.device for each in extractor.parameters()), torch.device("cpu"))
     try:
-        features = extractor.eval()(torch.zeros(2, *shape, device=device))
+        features = extractor.eval()(torch.zeros(2, *shape))
     except (RuntimeError, ValueError, IndexError) as error:  # what torch raises for shapes that do not fit
         reason = str(error).splitlines()[0]
         raise BadInput(f"network {network.name} cannot take inputs of shape {shape}: {reason}") from None
@@ -121,13 +122,32 @@ def _measure_width(network: Network, extractor: nn.Module, shape: tuple[int, ...
     return features.shape[1]
 
 
-def check_fit(
-    network: Network, heads: Callable[[Network, int, int], Mapping[str, Build]], *, shape: tuple[int, ...], classes: int
-) -> None:
-    """Refuse a network that cannot take a pair's inputs, or a method's heads that do not stand on it, without weights.
+@torch.no_grad()
+def check_fit(network: Network, *, shape: tuple[int, ...], classes: int) -> int:
+    """Refuse a network that cannot take a pair's inputs, weights that are not there, and heads of a wrong shape.
+
+    It is built for that and dropped, which takes a second for a ResNet-50. (On PyTorch's meta device a small one would
+    take longer, because that imports a compiler.)
+
+    Returns:
+        The width of the features.
 
     Raises:
-        BadInput: as `build_networks`.
+        BadInput: As `build_networks`; or a head of the network returns other shapes than it should.
     """
-    with torch.device("meta"):
-        build_networks(network, heads, shape=shape, classes=classes, seed=0)
+    with torch.random.fork_rng(devices=[]):
+        width = _measure_width(network, network.feature_extractor(shape), shape)
+        heads = {"label": network.label_head(width, classes), "domain": network.domain_head(width)}
+    for kind, wanted in (("label", [(2, classes)]), ("domain", [(2,), (2, 1)])):
+        try:
+            found = tuple(heads[kind].eval()(torch.zeros(2, width)).shape)
+        except (RuntimeError, ValueError, IndexError) as error:
+            reason = str(error).splitlines()[0]
+            raise BadInput(
+                f"the {kind} head of network {network.name} cannot take {width} features: {reason}"
+            ) from None
+        if found not in wanted:
+            raise BadInput(
+                f"the {kind} head of network {network.name} must return logits {wanted[0]} of 2 samples, got {found}"
+            )
+    return width

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from experiments.errors import BadInput
 from experiments.networks.base import Network
 
 
@@ -38,6 +39,10 @@ class MnistModern(MnistPaper):
     name = "mnist_modern"
     dropout: float = 0.5
     """Share of channels dropped after the second convolution."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropout < 1:
+            raise BadInput(f"network.dropout must be in [0, 1), got {self.dropout}")
 
     def feature_extractor(self, shape: tuple[int, ...]) -> nn.Module:
         conv1, pool1, relu1, conv2, pool2, relu2, flatten = super().feature_extractor(shape).children()

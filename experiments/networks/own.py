@@ -1,4 +1,4 @@
-"""Networks that a user brings as they are: any module cut at a layer, or three modules."""
+"""Networks that a user brings as they are: any classifier cut at its last layer, or three modules."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from experiments.networks.base import Network
 
 @dataclass(frozen=True, kw_only=True)
 class Cut(Network):
-    """A whole classifier, cut in front of one of its layers: what enters that layer are the features.
+    """A whole classifier, cut in front of its last layer: what enters that layer are the features.
 
     Cut(module=build_my_classifier, layer="classifier")
     """
@@ -20,7 +20,7 @@ class Cut(Network):
     module: Callable[[], nn.Module]
     """A function of a module that can be imported; it builds the classifier."""
     layer: str
-    """Name of the layer, as in `named_modules()`; it becomes the identity, and the label head takes its place."""
+    """Name of the last layer, as in `named_modules()`; it becomes the identity, and the label head takes its place."""
 
     def feature_extractor(self, shape: tuple[int, ...]) -> nn.Module:
         whole = self.module()

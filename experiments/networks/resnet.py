@@ -37,15 +37,15 @@ class ResNet(Network):
                 raise BadInput(f"network.{name} must be >= {least}, got {getattr(self, name)}")
 
     def feature_extractor(self, shape: tuple[int, ...]) -> nn.Module:
-        import torchvision.models  # a second, for those who need it
-
         if len(shape) != 3 or shape[0] != 3 or min(shape[1:]) < 32:
             raise self.refuse(shape, "colour images of at least 32 × 32, (3, H, W)")
+        import torchvision.models  # a second, for those who need it
+
         resnet = getattr(torchvision.models, f"resnet{self.depth}")(weights=None)
-        if self.weights != "random" and resnet.conv1.weight.device.type != "meta":
-            resnet.load_state_dict(self._read_weights(torchvision.models))
         width = resnet.fc.in_features
         resnet.fc = nn.Identity()
+        if self.weights != "random":
+            self._load_weights(resnet, torchvision.models)
         layers: list[nn.Module] = [resnet]
         if self.weights != "random":
             layers.insert(0, _Scaled())
@@ -61,15 +61,16 @@ class ResNet(Network):
             nn.Linear(hidden, 1), nn.Flatten(0),
         )  # fmt: skip
 
-    def _read_weights(self, models: object) -> dict[str, Tensor]:
+    def _load_weights(self, resnet: nn.Module, models: object) -> None:
         path = Path(self.weights).expanduser()
         if self.weights == "imagenet":
             url = getattr(models, f"ResNet{self.depth}_Weights").DEFAULT.url
             path = Path(torch.hub.get_dir()) / "checkpoints" / os.path.basename(url)
         try:
-            return torch.load(path, map_location="cpu", weights_only=True)
+            read = torch.load(path, map_location="cpu", weights_only=True)
+            resnet.load_state_dict({name: value for name, value in read.items() if not name.startswith("fc.")})
         except Exception as error:
-            reason = "there is no such file" if not path.exists() else str(error).splitlines()[0]
+            reason = "there is no such file" if not path.exists() else str(error).strip().splitlines()[-1].strip()
             raise BadInput(
                 f"network.weights must be random, imagenet (in torchvision's cache) or a file of weights, got "
                 f"{self.weights!r}: {path}: {reason}"

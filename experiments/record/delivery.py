@@ -1,14 +1,14 @@
-"""From a run's folder to MLflow: batched, repeatable, and never in the way of a training.
+"""From a run's folder to MLflow: repeatable, and never in the way of a training.
 
-`deliver` sends what MLflow has not received yet and remembers how far it came, so calling it after every checkpoint
-gives live curves, and calling it after an outage sends the rest. Sending the same points twice is harmless: MLflow
-drops exact repetitions. Every step of it may therefore break off at any moment and is simply done again.
+`deliver` sends what MLflow has not received yet and notes how far it came, so calling it after every checkpoint gives
+live curves, and calling it after an outage sends the rest. Sending the same points twice is harmless: MLflow drops
+exact repetitions. Every step of it may therefore break off at any moment and is simply done again. While it waits for
+the store it holds no lock that a training could need.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,204 +16,230 @@ import filelock
 
 from experiments.errors import BadInput
 from experiments.record import names
-from experiments.record.files import read_json, write_json, writing_to
-from experiments.record.folder import list_runs, read_points, read_status
-from experiments.record.store import Unreachable, first_line
+from experiments.record.deliveries import (
+    NOTHING,
+    Deliveries,
+    Destination,
+    address,
+    change,
+    here,
+    read_deliveries,
+    readdress,
+    undelivered,
+)
+from experiments.record.files import locked, read_json, writing_to
+from experiments.record.folder import read_status
+from experiments.record.sqlite import insert_run
+from experiments.record.store import REQUEST_TIMEOUT_S, Unreachable, find_states, first_line
+from experiments.record.whole import Whole, describe_whole
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+__all__ = [
+    "Destination",
+    "address",
+    "deliver",
+    "deliver_all",
+    "ensure_experiment",
+    "ensure_parent",
+    "forget_lost",
+    "read_deliveries",
+    "readdress",
+    "undelivered",
+]
+
 # Limits of one log_batch call.
-MOST_METRICS, MOST_PARAMS = 1000, 100
-# What has arrived is remembered after so many points: a store that breaks off again and again gets further each time.
+MOST_METRICS, MOST_PARAMS, MOST_TAGS = 1000, 100, 100
+# What has arrived is noted after so many points: a store that breaks off again and again gets further each time.
 POINTS_AT_ONCE = 100
-ARTIFACTS = (names.CURVES, names.EVALUATIONS, names.CHANGES)
-
-
-@dataclass(frozen=True)
-class Destination:
-    """Where in MLflow a run belongs: an experiment by name and, for a sweep, the titles of the runs above it."""
-
-    experiment: str
-    parents: tuple[str, ...] = ()
-
-    @property
-    def key(self) -> str:
-        """Name of this destination in `deliveries.json`."""
-        return json.dumps([names.shown_uri(), self.experiment, *self.parents])
-
-
-def address(folder: Path, destination: Destination) -> None:
-    """Note in the run's folder that it belongs to `destination`, so that any later process can deliver it."""
-    with _deliveries(folder) as deliveries:
-        deliveries.setdefault(destination.key, {"run_id": None, "points": 0, "status": None})
 
 
 def deliver(client: "MlflowClient", folder: Path) -> None:
-    """Send to every destination on this tracking store what it has not received yet.
+    """Send to every destination on this tracking store what it has not received yet, or has lost.
 
     Raises:
+        BadInput: a file of the run cannot be used.
         Unreachable: the store failed; what it has received is remembered.
     """
-    description, status = read_json(folder / names.RUN, needs=("hash", "tags")), read_status(folder)
-    if description is None or status is None:
-        return
-    with _deliveries(folder) as deliveries:
-        for key, delivery in deliveries.items():
-            uri, experiment, *parents = json.loads(key)
-            if uri != names.shown_uri() or delivery["status"] == "FINISHED":
-                continue
-            try:
-                _deliver_one(client, folder, description, status, experiment, parents, delivery)
-            except Exception as error:
-                raise Unreachable(f"MLflow store {uri} did not take run {folder.name}: {first_line(error)}") from error
+    deliver_all(client, [folder])
 
 
-def undelivered() -> list[Path]:
-    """Folders of runs that some destination on this tracking store has not received completely, or may not have."""
-    return [folder for folder in list_runs() if (folder / names.DELIVERIES).exists() and _is_waiting(folder)]
-
-
-def _is_waiting(folder: Path) -> bool:
-    try:
-        status, deliveries = read_status(folder), read_deliveries(folder)
-    except BadInput:
-        return True  # delivering it says what is wrong with it
-    return status is not None and any(
-        delivery["status"] != status["status"] or delivery["points"] < status["points"]
-        for key, delivery in deliveries.items()
-        if json.loads(key)[0] == names.shown_uri()
-    )
-
-
-def read_deliveries(folder: Path) -> dict[str, dict[str, Any]]:
-    """What MLflow has received of a run, by `Destination.key`.
+def deliver_all(client: "MlflowClient", folders: Sequence[Path]) -> None:
+    """Deliver many runs; the store is asked once what it has of them, and one that fails is no trouble of the others.
 
     Raises:
-        BadInput: the file holds something else; naming it and what to do.
+        BadInput: a file of a run cannot be used.
+        Unreachable: the store failed.
     """
-    path = folder / names.DELIVERIES
-    deliveries = read_json(path) or {}
+    troubles: list[Exception] = []
+    forget_lost(client, folders)
+    for folder in folders:
+        try:
+            _deliver_one(client, folder)
+        except (BadInput, Unreachable) as error:
+            troubles.append(error)
+    if troubles:
+        more = f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else ""
+        raise type(troubles[0])(f"{troubles[0]}{more}")
+
+
+def forget_lost(client: "MlflowClient", folders: Sequence[Path]) -> None:
+    """Ask the store what it has of runs that it is noted to have: one that was deleted or replaced is filled again.
+
+    Raises:
+        Unreachable: the store failed.
+    """
+    noted: dict[str, tuple[Path, str, str]] = {}
+    for folder in folders:
+        for key, delivery in _readable(folder).items():
+            if here(key) and delivery["run_id"] and delivery["status"]:
+                noted[delivery["run_id"]] = (folder, key, delivery["status"])
     try:
-        for key, delivery in deliveries.items():
-            uri, *titles = json.loads(key)
-            if not all(isinstance(each, str) for each in (uri, *titles)) or not titles:
-                raise ValueError(key)
-            if {"run_id", "points", "status"} - delivery.keys() or not isinstance(delivery["points"], int):
-                raise ValueError(key)
-    except (ValueError, TypeError, AttributeError):
-        raise BadInput(f"{path} does not say what MLflow has received; delete it, and the run is sent again") from None
-    return deliveries
+        states = find_states(client, list(noted))
+    except Exception as error:
+        raise Unreachable(f"MLflow store {names.shown_uri()} does not say what it has: {first_line(error)}") from error
+    for run_id, (folder, key, status) in noted.items():
+        if states.get(run_id) != status:
+            kept = {"run_id": run_id} if run_id in states else {}
+            change(folder, lambda deliveries, key=key, kept=kept: deliveries.update({key: NOTHING | kept}))
 
 
-def _deliver_one(
-    client: "MlflowClient",
-    folder: Path,
-    description: dict[str, Any],
-    status: dict[str, Any],
-    experiment: str,
-    parents: list[str],
-    delivery: dict[str, Any],
-) -> None:
+def _readable(folder: Path) -> Deliveries:
+    try:
+        return read_deliveries(folder)
+    except BadInput:
+        return {}  # delivering it says what is wrong with it
+
+
+def _deliver_one(client: "MlflowClient", folder: Path) -> None:
+    if all(not here(key) or each["status"] == "FINISHED" for key, each in read_deliveries(folder).items()):
+        return
+    status = read_status(folder)
+    description = read_json(folder / names.RUN, needs=("hash", "title", "params", "tags", "started_ms"))
+    if description is None or status is None:
+        return
+    with _sending(folder):
+        for key, delivery in read_deliveries(folder).items():
+            destination = here(key)
+            if destination is None or delivery["status"] == "FINISHED":
+                continue
+            whole = describe_whole(folder, description, status)
+            try:
+                _send(client, whole, destination, delivery)
+            except BadInput:
+                raise
+            except Exception as error:
+                reason = f"MLflow store {names.shown_uri()} did not take run {folder.name}: {first_line(error)}"
+                raise Unreachable(reason) from error
+            finally:  # what has arrived before it broke off has arrived
+                change(folder, lambda deliveries, key=key, now=delivery: deliveries.update({key: now}))
+
+
+class _sending:
+    """One process at a time sends a run; whoever finds another one at it leaves it to that one's next attempt."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._lock = filelock.FileLock(folder / "sending.lock", timeout=REQUEST_TIMEOUT_S)
+
+    def __enter__(self) -> None:
+        with writing_to(self._folder):
+            try:
+                self._lock.acquire()
+            except filelock.Timeout:
+                raise Unreachable(f"another process is sending run {self._folder.name}") from None
+
+    def __exit__(self, *exception: object) -> None:
+        self._lock.release()
+
+
+def _send(client: "MlflowClient", whole: Whole, destination: Destination, delivery: dict[str, Any]) -> None:
+    """Send what is missing of one run; `delivery` is kept up to date on the way."""
+    if delivery["run_id"] is None:
+        experiment_id, parent = _place_of(client, destination)
+        if whole.status != "RUNNING" and (run_id := insert_run(experiment_id, parent, whole)):
+            delivery |= {"run_id": run_id, "points": len(whole.points), "status": whole.status}
+            return
+        delivery["run_id"] = _begin(client, whole, experiment_id, parent)
+    _go_on(client, whole, delivery)
+
+
+def _go_on(client: "MlflowClient", whole: Whole, delivery: dict[str, Any]) -> None:
     from mlflow.entities import Metric, RunTag
 
-    result = read_json(folder / names.RESULT) if status["status"] == "FINISHED" else None
-    if delivery["run_id"] is None:
-        delivery["run_id"] = _begin(client, description, experiment, parents)
     run_id = delivery["run_id"]
-
-    if status["status"] == "RUNNING" and delivery["status"] not in (None, "RUNNING"):
+    if whole.status == "RUNNING" and delivery["status"] not in (None, "RUNNING"):
         client.update_run(run_id, status="RUNNING")
         client.set_tag(run_id, "resumed", "true")
     # Tags may come late (the doctor's verdict) or anew (another commit at a second try).
-    tags = description["tags"] | ({"message": status["message"]} if status["message"] else {})
-    tags |= {"weights_sha256": result["weights_sha256"]} if result else {}
-    if delivery.get("tags") != (digest := hashlib.sha256(json.dumps(tags).encode()).hexdigest()):
-        client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+    digest = hashlib.sha256(json.dumps(whole.tags).encode()).hexdigest()
+    if delivery.get("tags") != digest:
+        for chunk in _chunks([RunTag(name, value) for name, value in whole.tags.items()], MOST_TAGS):
+            client.log_batch(run_id, tags=chunk)
         delivery["tags"] = digest
 
     # A resumed run counts its points from its checkpoint again; those sent before are not sent twice.
-    for points in _chunks(read_points(folder)[delivery["points"] :], POINTS_AT_ONCE):
-        _send_metrics(
-            client,
-            run_id,
-            [
-                Metric(name, value, point["time_ms"], point["step"])
-                for point in points
-                for name, value in point["values"].items()
-            ],
-        )
+    for points in _chunks(whole.points[delivery["points"] :], POINTS_AT_ONCE):
+        rows = [
+            Metric(name, value, point["time_ms"], point["step"])
+            for point in points
+            for name, value in point["values"].items()
+        ]
+        for chunk in _chunks(rows, MOST_METRICS):
+            client.log_batch(run_id, metrics=chunk)
         delivery["points"] += len(points)
-    if result:
-        numbers = [Metric(name, value, status["time_ms"], 0) for name, value in result["metrics"].items()]
-        _send_metrics(client, run_id, numbers)
-    if status["status"] != "RUNNING":
-        for path in (folder / name for name in ARTIFACTS):
-            if path.exists():
-                client.log_artifact(run_id, str(path))
-        client.set_terminated(run_id, status["status"], status["time_ms"])
-    delivery["status"] = status["status"]
+    if whole.metrics:
+        numbers = [Metric(name, value, whole.ended_ms, 0) for name, value in whole.metrics.items()]
+        client.log_batch(run_id, metrics=numbers)
+    if whole.status != "RUNNING":
+        for path in whole.files:
+            client.log_artifact(run_id, str(path))
+        client.set_terminated(run_id, whole.status, whole.ended_ms)
+    delivery["status"] = whole.status
 
 
-def _begin(client: "MlflowClient", description: dict[str, Any], experiment: str, parents: list[str]) -> str:
-    """The id of the MLflow run with this description, its parameters and data sets; made if there is none."""
-    from mlflow.entities import Param
+def _begin(client: "MlflowClient", whole: Whole, experiment_id: str, parent: str | None) -> str:
+    """The id of the MLflow run of this recording, its parameters and data sets; made if there is none."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
-    experiment_id = ensure_experiment(client, experiment)
-    above = None
-    for depth in range(len(parents)):
-        above = ensure_parent(client, experiment_id, tuple(parents[: depth + 1]), above)
-    identity = {names.HASH: description["hash"]}
-    tags = description["tags"] | ({"mlflow.parentRunId": above} if above else {})
-    tags |= {  # MLflow's columns Source and Version
-        "mlflow.source.name": tags[names.COMMAND],
-        "mlflow.source.type": "LOCAL",
-        "mlflow.source.git.commit": tags[names.COMMIT],
-    }
-    run_id = _find_or_create(client, experiment_id, identity, tags, description["title"], description["started_ms"])
-    for chunk in _chunks([Param(name, value) for name, value in description["params"].items()], MOST_PARAMS):
+    tags = whole.tags | whole.tags_of_mlflow(parent)
+    identity = {names.HASH: whole.hash}
+    run_id = _find_or_create(client, experiment_id, identity, tags, whole.title, whole.started_ms)
+    for chunk in _chunks([Param(name, value) for name, value in whole.params.items()], MOST_PARAMS):
         client.log_batch(run_id, params=chunk)
-    client.log_inputs(run_id, [_input(description, dataset) for dataset in description.get("datasets", [])])
+    context = [InputTag("mlflow.data.context", "training")]
+    client.log_inputs(run_id, [DatasetInput(Dataset(**each), context) for each in whole.datasets])
     return run_id
 
 
-def _input(description: dict[str, Any], dataset: dict[str, Any]) -> Any:
-    """A training split as MLflow shows it in the column Dataset and on the run's page."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    role = "target with labels" if dataset["role"] == "target" and dataset["labels"] else dataset["role"]
-    schema = [{"type": "tensor", "tensor-spec": {"dtype": dataset["dtype"], "shape": [-1, *dataset["shape"]]}}]
-    return DatasetInput(
-        Dataset(
-            name=f"{dataset['domain']}, {role}",
-            digest=description["tags"][names.DATA_FINGERPRINT][:8],  # as long as MLflow's own
-            source_type="code",
-            source=json.dumps(
-                {"tags": {"mlflow.source.name": f"datasets.load_pair({description['params']['pair']!r})"}}
-            ),
-            schema=json.dumps({"mlflow_tensorspec": {"features": json.dumps(schema), "targets": None}}),
-            profile=json.dumps({"num_rows": dataset["count"]}),
-        ),
-        [InputTag("mlflow.data.context", "training")],
-    )
-
-
-def _send_metrics(client: "MlflowClient", run_id: str, metrics: list[Any]) -> None:
-    for chunk in _chunks(metrics, MOST_METRICS):
-        client.log_batch(run_id, metrics=chunk)
+def _place_of(client: "MlflowClient", destination: Destination) -> tuple[str, str | None]:
+    # Ids of the experiment and of the run above.
+    experiment_id = ensure_experiment(client, destination.experiment)
+    above = None
+    for depth in range(len(destination.parents)):
+        above = ensure_parent(client, experiment_id, destination.parents[: depth + 1], above)
+    return experiment_id, above
 
 
 def ensure_experiment(client: "MlflowClient", name: str) -> str:
     """The id of the MLflow experiment called `name`, created if there is none."""
-    found = client.get_experiment_by_name(name)
-    return found.experiment_id if found else client.create_experiment(name, artifact_location=names.artifact_root())
+    with _creating():
+        found = client.get_experiment_by_name(name)
+        return found.experiment_id if found else client.create_experiment(name, artifact_location=names.artifact_root())
 
 
 def ensure_parent(client: "MlflowClient", experiment_id: str, path: tuple[str, ...], above: str | None) -> str:
     """The id of the run that stands for a study or a trial, named by its path of titles, created if there is none."""
     kind = ("study", "trial")[len(path) - 1]
     tags = {names.KIND: kind, names.PATH: "/".join(path)} | ({"mlflow.parentRunId": above} if above else {})
-    return _find_or_create(client, experiment_id, {names.PATH: "/".join(path)}, tags, path[-1], None)
+    with _creating():
+        return _find_or_create(client, experiment_id, {names.PATH: "/".join(path)}, tags, path[-1], None)
+
+
+def _creating() -> Any:
+    # Two processes that look for the same experiment or study at once must not both make it.
+    return locked(names.runs_root() / ".creating.lock")
 
 
 def _find_or_create(
@@ -237,28 +263,5 @@ def _find_or_create(
     return client.create_run(experiment_id, start_time=start_ms, tags=tags, run_name=name).info.run_id
 
 
-class _deliveries:
-    """`deliveries.json` of a run, locked while it is open, written back even when sending broke off."""
-
-    def __init__(self, folder: Path):
-        self.path = folder / names.DELIVERIES
-        self.lock = filelock.FileLock(folder / "deliveries.lock")
-
-    def __enter__(self) -> dict[str, Any]:
-        with writing_to(self.path.parent.parent):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.lock.acquire()
-        self.before = read_deliveries(self.path.parent)
-        self.content = json.loads(json.dumps(self.before))
-        return self.content
-
-    def __exit__(self, *exception: object) -> None:
-        try:
-            if self.content != self.before:
-                write_json(self.path, self.content)
-        finally:
-            self.lock.release()
-
-
-def _chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
+def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     return (items[start : start + size] for start in range(0, len(items), size))

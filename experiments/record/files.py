@@ -10,6 +10,11 @@ from typing import Any
 import filelock
 
 from experiments.errors import BadInput, RunInUse
+from experiments.record.forms import FORMS, find_misfit
+
+PRIVATE, READABLE = 0o600, 0o666  # the second less the user's umask
+# Locks of small files are held for milliseconds; whoever waits longer has met a process that hangs.
+LOCK_TIMEOUT_S = 60.0
 
 
 @contextmanager
@@ -21,13 +26,14 @@ def writing_to(root: Path) -> Iterator[None]:
         raise BadInput(f"the results folder {root} cannot be written: {error.strerror}") from None
 
 
-def write_atomically(path: Path, content: bytes | memoryview, *, durable: bool = True) -> None:
+def write_atomically(path: Path, content: bytes | memoryview, *, durable: bool = True, mode: int = READABLE) -> None:
     """Write beside `path`, force it to disk, then rename: readers see the old file or the new one.
 
     Args:
         path: What to replace.
         content: All of it.
         durable: Wait for the disk; without, a crash of the machine may bring the old file back.
+        mode: PRIVATE for what may hold a secret.
 
     Raises:
         BadInput: the folder is read-only or full; the old file is as it was.
@@ -35,7 +41,7 @@ def write_atomically(path: Path, content: bytes | memoryview, *, durable: bool =
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with writing_to(path.parent):
         try:
-            with temporary.open("wb") as file:
+            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
                 file.write(content)
                 file.flush()
                 if durable:
@@ -50,27 +56,53 @@ def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     write_atomically(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode(), durable=durable)
 
 
-def read_json(path: Path, needs: Sequence[str] = ()) -> dict[str, Any] | None:
+def read_json(
+    path: Path, needs: Sequence[str] = (), *, remedy: str = "move {parent} away to train this run again"
+) -> dict[str, Any] | None:
     """The JSON object in `path`, or None where there is no such file.
 
     Args:
-        path: One of the files of `record.names`.
+        path: One of the files of `record.names`; what it holds of its form in `record.forms` has that form.
         needs: Keys without which it is of no use.
+        remedy: What to do about one that cannot be used.
 
     Raises:
-        BadInput: it is no JSON object, or lacks a key; naming the file and what to do.
+        BadInput: it is no JSON object, lacks a key, or holds something else in one; naming the file and what to do.
     """
     try:
         value = json.loads(path.read_bytes())
-        if not isinstance(value, dict):
-            raise ValueError(f"it holds {value if value is None else type(value).__name__}, not an object")
-        if missing := [key for key in needs if key not in value]:
-            raise ValueError(f"it lacks {', '.join(missing)}")
+        form = FORMS.get(path.name, {})
+        if isinstance(value, dict):
+            form = {key: each for key, each in form.items() if key in value or key is ...} | dict.fromkeys(
+                [key for key in needs if key not in value], object
+            )
+        if misfit := find_misfit(value, form):
+            raise ValueError(misfit)
     except FileNotFoundError:
         return None
     except (ValueError, RecursionError, OSError) as error:  # decoding errors are ValueErrors
-        raise BadInput(f"{path} cannot be used: {error}; move {path.parent} away to train this run again") from None
+        raise BadInput(f"{path} cannot be used: {error}; {remedy.format(parent=path.parent)}") from None
     return value
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock for a moment, within which no other process or thread does.
+
+    Raises:
+        BadInput: it cannot be made, or another process has held it for a minute.
+    """
+    with writing_to(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(path, timeout=LOCK_TIMEOUT_S)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise BadInput(f"another process has held {path} for {LOCK_TIMEOUT_S:.0f} s; end it") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager
@@ -89,7 +121,7 @@ def claim(folder: Path) -> Iterator[None]:
         except filelock.Timeout:
             raise RunInUse(f"another process is training {folder.name}") from None
         for left in folder.glob(".*.*[0-9]"):  # half written by a process that was killed
-            if "deliveries" not in left.name:  # those are written under a lock of their own
+            if "deliveries" not in left.name and left.is_file():  # those are written under a lock of their own
                 left.unlink(missing_ok=True)
     try:
         yield

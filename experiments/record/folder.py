@@ -14,11 +14,14 @@ from experiments.record.names import (
     DATA_FINGERPRINT,
     DIFF,
     FOREIGN_SOURCE,
+    HARDWARE,
     POINTS,
+    PROGRAM,
     PROGRESS,
     RESULT,
     RUN,
     STATUS,
+    VERSIONS,
     check_metric_name,
     runs_root,
 )
@@ -26,6 +29,8 @@ from experiments.record.names import (
 SHOWN_EVERY_S = 0.5
 # What must be the same where a run goes on, and what it is called.
 INPUTS = {DATA_FINGERPRINT: "data of fingerprint", FOREIGN_SOURCE: "foreign source of digest"}
+# What may be another where a run goes on, and is noted then.
+NOTED = (COMMIT, DIFF, VERSIONS, HARDWARE, PROGRAM)
 
 
 def folder_of(name: str) -> Path:
@@ -81,9 +86,7 @@ class Recording:
                     f"run {self.folder.name} was begun on {what} {begun.get(name)}, here it is {now.get(name)}; bring "
                     f"back what it was begun on, or delete {self.folder} to start anew"
                 )
-        changed = {
-            f"resumed_{name}": now[name] for name in (COMMIT, DIFF) if name in now and begun.get(name) != now[name]
-        }
+        changed = {f"resumed_{name}": now[name] for name in NOTED if name in now and begun.get(name) != now[name]}
         if changed:
             add_tags(self.folder, changed)
 

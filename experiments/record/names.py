@@ -27,6 +27,7 @@ import posixpath
 import re
 from functools import cache
 from pathlib import Path
+from urllib.parse import unquote
 
 from experiments.errors import BadInput
 
@@ -95,6 +96,8 @@ def runs_root() -> Path:
 
 @cache
 def _resolve(path: str) -> Path:
+    if "?" in path:
+        raise BadInput(f"GRL_RUNS must be a folder without ? in its path, where an MLflow address ends, got {path!r}")
     return Path(path).expanduser().resolve()
 
 
@@ -103,9 +106,26 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{runs_root() / 'mlflow.db'}"
 
 
+def sqlite_path() -> Path | None:
+    """The file of the tracking store, if it is one of SQLite."""
+    scheme, _, rest = tracking_uri().partition(":///")
+    return Path(rest.split("?")[0]) if scheme == "sqlite" else None
+
+
 def shown_uri() -> str:
-    """The tracking URI as it may be printed and kept: without user and password."""
-    return re.sub(r"(?<=://)[^/@]*@", "", tracking_uri())
+    """The tracking URI as it may be printed and kept: without user, password and the values of its query."""
+    return re.sub(r"(?<=[?&])([^=&]*)=[^&]*", r"\1=…", re.sub(r"(?<=://).*@", "", tracking_uri()))
+
+
+def redact(text: str) -> str:
+    """`text` without what the tracking URI holds back, however it got there."""
+    uri = tracking_uri()
+    text = text.replace(uri, shown_uri())
+    secrets = re.findall(r"://(.*)@", uri) + re.findall(r"[?&][^=&]*=([^&]*)", uri)
+    secrets += [secret.partition(":")[2] for secret in secrets]
+    for secret in sorted({*secrets, *map(unquote, secrets)} - {""}, key=len, reverse=True):
+        text = text.replace(secret, "…")
+    return text
 
 
 def artifact_root() -> str | None:

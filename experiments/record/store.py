@@ -6,7 +6,7 @@ import os
 import sqlite3
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 REQUEST_TIMEOUT_S = 20
 SERVERS, DATABASES = ("http", "https"), ("postgresql", "mysql", "mssql")
 SQLITE = "sqlite:///"
+ASKED_AT_ONCE = 200
 
 
 class Unreachable(RuntimeError):
@@ -80,7 +81,7 @@ def import_mlflow() -> None:
         warnings.simplefilter("ignore")  # deprecations inside MLflow's own imports are not the user's business
         import mlflow  # noqa: F401
     for name in ("mlflow", "alembic", "urllib3"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what fails is raised, too, and said once
 
 
 def open_client(*, create: bool = True) -> "MlflowClient":
@@ -95,8 +96,7 @@ def open_client(*, create: bool = True) -> "MlflowClient":
     """
     check_tracking_uri()
     uri = names.tracking_uri()
-    if uri.startswith(SQLITE):
-        path = Path(uri.removeprefix(SQLITE).split("?")[0])
+    if path := names.sqlite_path():
         if not path.exists() and not create:
             raise BadInput(f"no runs recorded yet: {path} does not exist; make the first ones with: make demo")
         _ensure_sqlite(path)
@@ -148,6 +148,26 @@ def _create_sqlite(path: Path) -> None:
         ready.replace(path)
 
 
+def find_states(client: "MlflowClient", run_ids: Sequence[str]) -> dict[str, str]:
+    """The status of each of these runs that the store has, those that a person has deleted there among them."""
+    found: dict[str, str] = {}
+    path, experiment_ids = names.sqlite_path(), []
+    if path is None and run_ids:
+        every = client.search_experiments(view_type=3)  # ViewType.ALL
+        experiment_ids = [each.experiment_id for each in every]
+    for start in range(0, len(run_ids), ASKED_AT_ONCE):
+        asked = run_ids[start : start + ASKED_AT_ONCE]
+        if path is None:
+            wanted = ", ".join(f"'{run_id}'" for run_id in asked)
+            runs = client.search_runs(experiment_ids, f"attributes.run_id IN ({wanted})", 3, len(asked))
+            found |= {run.info.run_id: run.info.status for run in runs}
+        else:
+            with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+                marks = ", ".join("?" * len(asked))
+                found |= dict(database.execute(f"SELECT run_uuid, status FROM runs WHERE run_uuid IN ({marks})", asked))
+    return found
+
+
 @contextmanager
 def answering(otherwise: str) -> Iterator[None]:
     """Run calls of the MLflow client; whatever they raise becomes one line that starts with `otherwise`.
@@ -167,5 +187,5 @@ def answering(otherwise: str) -> Iterator[None]:
 
 def first_line(error: Exception) -> str:
     """The reason of an error, short and without the credentials of the store."""
-    text = next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
-    return text.replace(names.tracking_uri(), names.shown_uri())
+    text = names.redact(str(error).strip())
+    return next(iter(text.splitlines()), type(error).__name__)[:300]

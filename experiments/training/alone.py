@@ -91,7 +91,7 @@ class Alone:
             self.networks.train()
 
     def diagnose(self) -> list[Verdict | None]:
-        return [examine_method(self._method, self.networks, self._pair, self._mean, self.experiments[0].steps)]
+        return [examine_method(self.experiments[0], self.networks, self._pair, self._mean)]
 
     def member(self, index: int) -> Networks:
         return self.networks
@@ -109,7 +109,7 @@ class Alone:
     def load(self, index: int, state: dict[str, Any]) -> None:
         self.networks.load_state_dict(state["networks"])
         whole = self._optimiser.state_dict()
-        remembered = state["optimiser"]
+        remembered = copy_to_cpu(state["optimiser"])  # some of it is kept as it is, and then changed in place
         whole["state"] = {place: remembered[name] for place, name in enumerate(self._weights) if name in remembered}
         self._optimiser.load_state_dict(whole)
         restore_random(state["random"])

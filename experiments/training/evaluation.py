@@ -29,6 +29,7 @@ UNLABELLED_SAMPLE = 2000  # target training inputs whose logits are kept
 HELD_OUT_SAMPLE = 1000  # source test samples, at most half of them, that choose and are not reported
 FEATURE_SAMPLE = 500  # test inputs per domain
 FEATURE_DIMENSIONS = 32
+FEATURES_WITHIN = 6e4  # what float16 can hold
 
 Predict = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Inputs (N, ...) to features (M, N, F) and label logits (M, N, C) of M members, in evaluation mode."""
@@ -121,13 +122,14 @@ def _collect(predict: Predict, samples: Samples, split: Labelled) -> tuple[np.nd
 def project(features: np.ndarray) -> np.ndarray:
     """The leading principal components of (N, F) features, at most 32, the largest first: (N, min(F, 32)).
 
-    As float16, whose three digits are enough for a probe and a figure.
+    As float16, whose three digits are enough for a probe and a figure; on another scale where its range is not.
     """
-    centred = features - features.mean(0, dtype=np.float64).astype(np.float32)
-    components = min(FEATURE_DIMENSIONS, *centred.shape)
-    if not np.isfinite(centred).all():
-        return np.full((len(centred), components), np.nan, np.float16)
+    components = min(FEATURE_DIMENSIONS, *features.shape)
+    if not np.isfinite(features).all():
+        return np.full((len(features), components), np.nan, np.float16)
     from sklearn.utils.extmath import randomized_svd  # a second; not before the first step
 
-    left, values, _ = randomized_svd(centred, components, random_state=0)
+    centred = features - features.mean(0, dtype=np.float64)
+    scale = min(1.0, FEATURES_WITHIN / max(np.linalg.norm(centred, axis=1).max(), 1.0))
+    left, values, _ = randomized_svd((scale * centred).astype(np.float32), components, random_state=0)
     return np.ascontiguousarray(left * values, dtype=np.float16)

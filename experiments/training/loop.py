@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -151,7 +152,8 @@ def train(program: Program, watch: Watch, states: Sequence[dict[str, Any]] | Non
         # Evaluation and checkpoint; due at logged steps alone.
         if going and (done % recipe.evaluate_every == 0 or done == recipe.steps):
             evaluations = program.evaluate()
-            check(done, {m: {TARGET_LOGITS: float(evaluations[m].seen[TARGET_LOGITS].sum())} for m in going}, at)
+            largest = {m: {TARGET_LOGITS: float(np.abs(evaluations[m].seen[TARGET_LOGITS]).max())} for m in going}
+            check(done, largest, at)
             if going:
                 watch.evaluated(done, {member: evaluations[member] for member in going})
                 reach(done)

@@ -7,6 +7,7 @@ batch is smaller than a register of 16 numbers, up to rounding too).
 """
 
 import dataclasses
+import functools
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -16,12 +17,14 @@ import torch
 from torch import Tensor, fx, nn
 from torch.func import functional_call, grad_and_value, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from datasets import Augment, Batch, DomainPair, LabelledBatch, StackedBatches
 from experiments.experiment import Experiment
 from experiments.identity import describe
 from experiments.methods import Method, mean_of_training, open_splits
-from experiments.networks import Networks, build_networks
+from experiments.networks import Network, Networks, build_networks
 from experiments.randomness import derive_seed
 from experiments.training.alone import sample_shape
 from experiments.training.diagnosis import examine_method
@@ -45,7 +48,17 @@ def can_be_together(experiment: Experiment, machine: Machine) -> bool:
         and experiment.network.together > 1
         and experiment.precision == "float32"
         and experiment.augment == Augment()
+        and experiment.method.together
+        and not _has_masks_or_averages(experiment.method, experiment.network)
     )
+
+
+@functools.lru_cache(maxsize=10_000)
+def _has_masks_or_averages(method: Method, network: Network) -> bool:
+    # Whether a head has Dropout, whose masks, or BatchNorm, whose averages are not stacked.
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        heads = [build() for build in method.heads(network, 8, 2).values()]
+    return any(isinstance(layer, (_BatchNorm, _DropoutNd)) for head in heads for layer in head.modules())
 
 
 def group_of(experiment: Experiment) -> str:
@@ -182,7 +195,7 @@ class Together:
 
     def diagnose(self) -> list[Verdict | None]:
         return [
-            examine_method(each.method, self.member(index), self._pair, self._mean, each.steps)
+            examine_method(each, self.member(index), self._pair, self._mean)
             for index, each in enumerate(self.experiments)
         ]
 
@@ -209,12 +222,13 @@ class Together:
 
     def load(self, index: int, state: dict[str, Any]) -> None:
         rows = [index] if len(self.experiments) > 1 else [0, 1]
+        remembered = copy_to_cpu(state["optimiser"])  # some of it is kept as it is, and then changed in place
         with torch.no_grad():
             for row in rows:
                 for name, values in (self._stack.weights | self._stack.buffers).items():
                     values[row] = state["networks"][name]
                 for name, table in self._stack.tables.items():
-                    for key, value in state["optimiser"].get(name, {}).items():
+                    for key, value in remembered.get(name, {}).items():
                         self._put(table, name, key, value, row)
         for domain, stream in self._batches.items():
             stream.load_state_dict(state["batches"][domain])
@@ -225,8 +239,7 @@ class Together:
         return self._stack.by_member({name: value})[name][index] if is_table else value
 
     def _put(self, table: Tensor, name: str, key: str, value: Any, row: int) -> None:
-        shape = self._stack.weights[name].shape[1:]
-        if not isinstance(value, Tensor) or value.shape != shape:
+        if key == "step" or not isinstance(value, Tensor):  # PyTorch's name for a count of updates
             self._optimiser.state[table][key] = value
             return
         whole = self._optimiser.state[table].setdefault(key, torch.zeros_like(table))
@@ -261,8 +274,13 @@ def _trace(recipe: Experiment, stack: Stack, drawn: Drawn, at: dict[str, Tensor]
     if key not in _TRACES:
         curves: list[str] = []
         function = _gradients_of(recipe.method, stack, curves)
-        with torch.no_grad():
-            run = _drop_idle(make_fx(function, tracing_mode="fake")(stack.weights, stack.buffers, drawn, at))
+        try:
+            with torch.no_grad():
+                run = _drop_idle(make_fx(function, tracing_mode="fake")(stack.weights, stack.buffers, drawn, at))
+        except RuntimeError as error:
+            name = type(recipe.method).__qualname__
+            error.add_note(f"If {name} draws random numbers or branches on values, set together = False in its class.")
+            raise
         while len(_TRACES) >= MOST_TRACES:
             del _TRACES[next(iter(_TRACES))]
         _TRACES[key] = _Traced(torch.no_grad()(run), curves)

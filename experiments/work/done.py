@@ -1,11 +1,11 @@
 """When a run is done: finished, and with the same inputs as now."""
 
 from functools import cache
-from pathlib import Path
 
 from datasets import load_pair, pair_fingerprint
 from experiments.experiment import Experiment
 from experiments.identity import digest_foreign_source
+from experiments.record.delivery import readdress
 from experiments.record.files import read_json
 from experiments.record.folder import folder_of, is_finished
 from experiments.record.names import DATA_FINGERPRINT, FOREIGN_SOURCE, RUN
@@ -26,11 +26,15 @@ def find_change(experiment: Experiment) -> str:
     return ""
 
 
-def set_aside(experiment: Experiment) -> Path:
-    """Move a finished run whose inputs have changed out of the way of a new one; it stays a run that can be read."""
+def set_aside(experiment: Experiment) -> None:
+    """Move a finished run whose inputs have changed out of the way of a new one; it stays a run that can be read.
+
+    The new one belongs where the old one did. The claim of the folder goes with it: claim the folder again.
+    """
     folder = folder_of(experiment.hash)
     begun = (read_json(folder / RUN, needs=("started_ms",)) or {})["started_ms"]
-    return folder.rename(folder.with_name(f"{folder.name}-{begun}"))
+    old = folder.rename(folder.with_name(f"{folder.name}-{begun}"))
+    readdress(old, folder)
 
 
 @cache

@@ -127,6 +127,7 @@ class Listed:
     def __init__(self, bundles: Sequence[Bundle], experiment_name: str):
         self._waiting = list(bundles)
         self._destination = Destination(experiment_name)
+        self.in_use: list[Experiment] = []
 
     @property
     def is_open(self) -> bool:
@@ -136,7 +137,7 @@ class Listed:
         return self._waiting.pop(0) if self._waiting else None
 
     def told(self, ended: Ended) -> None:
-        pass
+        self.in_use += ended.in_use
 
     def title(self, experiment: Experiment) -> str:
         return experiment.title
@@ -213,7 +214,7 @@ class _Shown:
         for members in self.at_work:
             with suppress(BadInput):  # half written, or garbled: it is only shown
                 seen = read_json(folder_of(members[0].hash) / names.PROGRESS, needs=("step", "values"))
-                if seen is not None:
+                if seen and isinstance(seen["step"], int) and isinstance(seen["values"], dict):
                     self.progress.advance(members, seen["step"], seen["values"])
         if now_s - self.delivered_s < DELIVER_EVERY_S:
             return
@@ -234,8 +235,6 @@ class _Shown:
             folder, title = folder_of(experiment.hash), self.source.title(experiment)
             self.courier.send(deliver, folder)
             if experiment in ended.in_use:
-                if not is_done(experiment):
-                    self.outcome.in_use.append(title)
                 continue
             status = read_status(folder) or {"status": "none", "message": ""}
             if status["status"] == "FINISHED":
@@ -301,6 +300,7 @@ def work_off(
         if waiting:
             with RunProgress(console, len(waiting)) as progress:
                 work(source, open_pool(len(bundles)), courier, progress, outcome)
+            outcome.in_use = [each.title for each in source.in_use if not is_done(each)]
         if outcome.interrupted:
             console.print("stopping: the same command goes on from the last checkpoints")
     outcome.undelivered = courier.trouble
@@ -318,4 +318,5 @@ def say_what_is_stale(waiting: Sequence[Experiment], console: Console) -> None:
             change = find_change(experiment)
             changes[change] = changes.get(change, 0) + 1
     for change, count in changes.items():
-        console.print(f"{count} finished runs are stale and are trained again: {change}", style="yellow", markup=False)
+        which = "run is" if count == 1 else "runs are"
+        console.print(f"{count} finished {which} stale and trained again: {change}", style="yellow", markup=False)

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -65,6 +66,7 @@ class Local:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         arguments = (there, os.getpid(), self._machine.for_worker(len(self._workers)), self._modules)
         process = context.Process(target=_serve, args=arguments, daemon=True)
+        resource_tracker.ensure_running()  # which else unblocks Ctrl-C as it starts
         # Ctrl-C does not reach a worker: the parent alone takes it and tells them, once. The mask is inherited.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:

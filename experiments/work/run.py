@@ -80,6 +80,7 @@ def train_runs(
             for experiment in runs:
                 if is_finished(folder_of(experiment.hash)):
                     set_aside(experiment)
+                    claims.enter_context(claim(folder_of(experiment.hash)))
             _train(program, pair, machine, must_stop, states or None)
     return in_use
 

@@ -1,13 +1,23 @@
 """MCD in one step: two label predictors that disagree on the target, and features that make them agree."""
 
+import torch
 from torch import Tensor
 
-from grl.losses.adversarial import AdversarialLoss, Network, average_where, require_domain_labels, require_logits
+from grl.losses.adversarial import AdversarialLoss, Network, average_where, require_logits, widen
+from grl.losses.labels import divide
 from grl.reversal import gradient_reversal
 
 
 def classifier_discrepancy_loss(
-    first: Network, second: Network, features: Tensor, domain_labels: Tensor, alpha: float | Tensor = 1.0
+    first: Network,
+    second: Network,
+    features: Tensor,
+    domain_labels: Tensor,
+    alpha: float | Tensor = 1.0,
+    *,
+    sources: int = 1,
+    targets: int = 1,
+    mask: Tensor | None = None,
 ) -> AdversarialLoss:
     """Return one-step MCD's adversarial term: minus the mean absolute difference of two predictors on the target.
 
@@ -20,20 +30,27 @@ def classifier_discrepancy_loss(
     Args:
         first: a label predictor, features `(N, F)` to logits `(N, C)`.
         second: another one, with weights of its own.
-        features: source and target together, or target alone, `(N, F)`.
-        domain_labels: source 0, target 1, `(N,)`; source samples count nothing here.
+        features: source and target together, or target alone, `(N, F)`, or `(N, T, F)` for sequences.
+        domain_labels: source 0, target 1, `(N,)`; for sequences `(N, T)`, or `(N,)` with a mask; source samples
+            count nothing here.
         alpha: the coefficient of the reversal, finite and >= 0.
+        sources: how many source domains there are, labelled from 0 on.
+        targets: how many target domains, labelled from `sources` on; their samples are taken together.
+        mask: True where a sample, or a step of a sequence, counts, `(N,)` or `(N, T)`; None takes all.
 
     Returns:
         The loss, 0-d; no verdict per sample.
 
     Raises:
-        ValueError: if a shape is not as said, or alpha is out of range.
+        ValueError: if a shape is not as said, or a label or alpha is out of range.
     """
-    targets = require_domain_labels(domain_labels, features)
+    _, is_target = divide(domain_labels, features, sources, targets, mask)
     reversed_features = gradient_reversal(features, alpha)
     one = require_logits("first(features)", first(reversed_features), features)
     two = require_logits("second(features)", second(reversed_features), features)
     if one.shape != two.shape:
-        raise ValueError(f"first and second must return as many classes, got {one.shape[1]} and {two.shape[1]}")
-    return AdversarialLoss(-average_where((one.softmax(1) - two.softmax(1)).abs().mean(1), targets))
+        raise ValueError(f"first and second must return as many classes, got {one.shape[-1]} and {two.shape[-1]}")
+    if mask is not None:
+        one, two = (torch.where(mask.unsqueeze(-1), logits, 0.0) for logits in (one, two))
+    distance = (widen(one.softmax(-1)) - widen(two.softmax(-1))).abs().mean(-1)
+    return AdversarialLoss(-average_where(distance, is_target))

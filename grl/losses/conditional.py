@@ -4,7 +4,6 @@ import math
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from grl.checks import require_count
@@ -12,23 +11,24 @@ from grl.losses.adversarial import (
     AdversarialLoss,
     Network,
     average_where,
-    flatten_logits,
-    require_domain_labels,
+    read_logits,
     require_logits,
+    widen,
 )
-from grl.losses.domain import domain_loss
+from grl.losses.domain import domain_loss, measure_samples, read_samples
+from grl.losses.labels import spread_labels
 from grl.reversal import gradient_reversal
 
 
 class MultilinearMap(nn.Module):
     """The outer product of features and class probabilities, `T(f, g) = vec(f ⊗ g)`; Long et al., NeurIPS 2018.
 
-    Returns `(N, F · C)` from `(N, F)` and `(N, C)`.
+    Returns `(N, F · C)` from `(N, F)` and `(N, C)`, or `(N, T, F · C)` from those of sequences.
     """
 
     def forward(self, features: Tensor, probabilities: Tensor) -> Tensor:
         """Return the outer product of each sample, flattened."""
-        return (features.unsqueeze(2) * probabilities.unsqueeze(1)).flatten(1)
+        return (features.unsqueeze(-1) * probabilities.unsqueeze(-2)).flatten(-2)
 
 
 class RandomisedMultilinearMap(nn.Module):
@@ -94,37 +94,60 @@ def conditional_domain_loss(
     *,
     multilinear_map: nn.Module | None = None,
     entropy_weights: bool = False,
+    mask: Tensor | None = None,
 ) -> AdversarialLoss:
     """Return CDAN's adversarial term: L_d(D(R(T(f, g))), d), with g = softmax(label_logits) held fixed.
 
     CDAN+E weighs each sample by w = 1 + exp(-H(g)), so that sure predictions count more; the weighted means of the
-    two domains count the same. The weights are held fixed too. Long et al., NeurIPS 2018.
+    domains count the same. The weights are held fixed too. Long et al., NeurIPS 2018.
 
     Args:
-        domain_classifier: the mapped features to logits `(N,)` or `(N, 1)`.
-        features: source and target together, `(N, F)`.
-        label_logits: the label predictor's, `(N, C)`; no gradient flows into them.
-        domain_labels: source 0, target 1, `(N,)`.
+        domain_classifier: the mapped features, `(N, F · C)` or as wide as the map makes them, to logits `(N,)` or
+            `(N, 1)`, or to `(N, K)` for K domains.
+        features: source and target together, `(N, F)`, or `(N, T, F)` for sequences.
+        label_logits: the label predictor's, `(N, C)` or `(N, T, C)`; no gradient flows into them.
+        domain_labels: source 0, target 1, or 0 to K - 1, `(N,)`; for sequences `(N, T)`, or `(N,)` with a mask.
         alpha: the coefficient of the reversal, finite and >= 0.
         multilinear_map: what `build_multilinear_map` returned; None takes the outer product.
         entropy_weights: whether to weigh by entropy (CDAN+E).
+        mask: True where a sample, or a step of a sequence, counts, `(N,)` or `(N, T)`; None takes all.
 
     Returns:
-        The loss, 0-d, and the domain logits, `(N,)`.
+        The loss, 0-d, and the domain logits, `(N,)` or `(N, K)`.
 
     Raises:
-        ValueError: if a shape is not as said, or alpha is out of range.
+        ValueError: if a shape is not as said, a label is out of range, or alpha is.
     """
-    targets = require_domain_labels(domain_labels, features)
-    probabilities = require_logits("label_logits", label_logits, features).detach().softmax(1)
-    if multilinear_map is None:
-        multilinear_map = MultilinearMap()
-    mapped = cast(Tensor, multilinear_map(features, probabilities))
-    domain_logits = flatten_logits(domain_classifier(gradient_reversal(mapped, alpha)), features)
+    labels = spread_labels(domain_labels, features, mask)
+    if features.ndim != labels.ndim + 1:
+        raise ValueError(
+            "features must have one more dimension than domain_labels, (N, F) for (N,), or (N, T, F) with labels or a "
+            f"mask (N, T), got {tuple(features.shape)} for {tuple(labels.shape)}"
+        )
+    label_logits = require_logits("label_logits", label_logits, features).detach()
+    if mask is not None:
+        label_logits = torch.where(mask.unsqueeze(-1), label_logits, 0.0)
+    probabilities = label_logits.softmax(-1)
+    mapped = cast(Tensor, (multilinear_map or MultilinearMap())(features, probabilities))
+    domain_logits = read_logits(_classify(domain_classifier, gradient_reversal(mapped, alpha), features), labels.shape)
     if not entropy_weights:
-        return AdversarialLoss(domain_loss(domain_logits, domain_labels), domain_logits)
-    entropy = -torch.xlogy(probabilities, probabilities).sum(1)
-    weights = 1.0 + torch.exp(-entropy)
-    losses = F.binary_cross_entropy_with_logits(domain_logits, targets.to(domain_logits.dtype), reduction="none")
-    source, target = average_where(losses, weights * (1.0 - targets)), average_where(losses, weights * targets)
-    return AdversarialLoss((source + target) / 2.0, domain_logits)
+        return AdversarialLoss(domain_loss(domain_logits, labels, mask=mask), domain_logits)
+    probabilities = widen(probabilities)
+    weights = 1.0 + torch.exp(torch.xlogy(probabilities, probabilities).sum(-1))
+    logits, checked = read_samples(domain_logits, labels, mask)
+    losses, domains = measure_samples(logits, checked), 2 if logits.shape == labels.shape else logits.shape[-1]
+    means = [average_where(losses, weights * checked.weigh(domain, domain + 1)) for domain in range(domains)]
+    return AdversarialLoss(torch.stack(means).sum() / domains, domain_logits)
+
+
+def _classify(domain_classifier: Network, mapped: Tensor, features: Tensor) -> Tensor:
+    try:
+        return domain_classifier(mapped)
+    except RuntimeError as error:
+        width, first = features.shape[-1], next(iter(getattr(domain_classifier, "parameters", tuple)()), None)
+        if first is None or first.ndim != 2 or first.shape[1] != width or width == mapped.shape[-1]:
+            raise
+        raise ValueError(
+            f"domain_classifier must take the mapped features, {mapped.shape[-1]} wide (features times classes, or "
+            f"the width of the map), got one for the features alone, {width} wide"
+        ) from error

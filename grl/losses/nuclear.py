@@ -5,12 +5,20 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from grl.losses.adversarial import AdversarialLoss, Network, require_domain_labels, require_logits
+from grl.losses.adversarial import AdversarialLoss, Network, require_logits, widen
+from grl.losses.labels import divide
 from grl.reversal import gradient_reversal
 
 
 def nuclear_discrepancy_loss(
-    label_predictor: Network, features: Tensor, domain_labels: Tensor, alpha: float | Tensor = 1.0
+    label_predictor: Network,
+    features: Tensor,
+    domain_labels: Tensor,
+    alpha: float | Tensor = 1.0,
+    *,
+    sources: int = 1,
+    targets: int = 1,
+    mask: Tensor | None = None,
 ) -> AdversarialLoss:
     """Return DALN's adversarial term: minus the nuclear-norm Wasserstein discrepancy, with P = softmax(C(R(f))).
 
@@ -21,25 +29,29 @@ def nuclear_discrepancy_loss(
 
     Args:
         label_predictor: features `(N, F)` to logits `(N, C)`; the one that is trained on labels.
-        features: source and target together, `(N, F)`.
-        domain_labels: source 0, target 1, `(N,)`.
+        features: source and target together, `(N, F)`, or `(N, T, F)` for sequences.
+        domain_labels: source 0, target 1, `(N,)`; for sequences `(N, T)`, or `(N,)` with a mask.
         alpha: the coefficient of the reversal, finite and >= 0.
+        sources: how many source domains there are, labelled from 0 on; their samples are taken together.
+        targets: how many target domains, labelled from `sources` on.
+        mask: True where a sample, or a step of a sequence, counts, `(N,)` or `(N, T)`; None takes all.
 
     Returns:
         The loss, 0-d; no verdict per sample.
 
     Raises:
-        ValueError: if a shape is not as said, or alpha is out of range.
+        ValueError: if a shape is not as said, or a label or alpha is out of range.
     """
-    targets = require_domain_labels(domain_labels, features)
+    is_source, is_target = divide(domain_labels, features, sources, targets, mask)
     logits = require_logits("label_predictor(features)", label_predictor(gradient_reversal(features, alpha)), features)
-    probabilities = logits.softmax(1)
-    return AdversarialLoss(_average_norm(probabilities, targets) - _average_norm(probabilities, 1.0 - targets))
+    if mask is not None:
+        logits = torch.where(mask.unsqueeze(-1), logits, 0.0)
+    probabilities = widen(logits.softmax(-1))  # half precision has no singular values
+    return AdversarialLoss(_average_norm(probabilities, is_target) - _average_norm(probabilities, is_source))
 
 
 def _average_norm(probabilities: Tensor, chosen: Tensor) -> Tensor:
     # Rows of zeros leave the singular values as they are, so no rows need be picked, which would wait for the device.
-    rows = probabilities * chosen.unsqueeze(1)
-    rows = rows.to(torch.promote_types(rows.dtype, torch.float32))  # half precision has no singular values
+    rows = (probabilities * chosen.nan_to_num(0.0).unsqueeze(-1)).flatten(0, -2)
     norm = cast(Tensor, torch.linalg.matrix_norm(rows, ord="nuc"))  # pyright: ignore
     return norm / chosen.sum().clamp(min=1.0)

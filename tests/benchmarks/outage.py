@@ -26,8 +26,8 @@ from experiments.events import Event
 from experiments.recording import folder_of
 from experiments.tracking import Destination, address, deliver, open_client, undelivered
 from tests.mlflow_server import MlflowServer
-from tests.support.recorded_curves import curves_of, recorded_curves
 from tests.small_runs import small_moons
+from tests.support.recorded_curves import curves_of, recorded_curves
 
 UP_S, DOWN_S, HANG_S = (0.5, 6.0), (0.0, 4.0), (0.5, 5.0)
 REQUEST_TIMEOUT_S = 2  # shorter than some of the times it hangs

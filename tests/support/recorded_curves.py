@@ -11,10 +11,10 @@ def curves_of(client, run_id) -> dict[str, list[tuple[int, float]]]:
 
 
 def recorded_curves(experiment) -> dict[str, list[tuple[int, float]]]:
-    curves = {}
-    for point in read_points(folder_of(experiment.hash)):
+    folder, curves = folder_of(experiment.hash), {}
+    for point in read_points(folder):
         for name, value in point["values"].items():
             curves.setdefault(name, []).append((point["step"], value))
-    for name, value in (read_json(folder_of(experiment.hash) / names.RESULT) or {"metrics": {}})["metrics"].items():
+    for name, value in (read_json(folder / names.RESULT) or {"metrics": {}})["metrics"].items():
         curves[name] = [(0, value)]
     return curves

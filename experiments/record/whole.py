@@ -1,0 +1,87 @@
+"""A run as MLflow is to have it, put together from its folder."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.record import names
+from experiments.record.files import read_json
+from experiments.record.folder import read_points
+
+ARTIFACTS = (names.CURVES, names.EVALUATIONS, names.CHANGES)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Everything of a run that MLflow is to have, as far as it is recorded.
+
+    Attributes:
+        points: Of the curves, those that are final.
+        metrics: The single numbers of a finished run; empty before.
+        datasets: Fields of `mlflow.entities.Dataset`, one of each split that it is trained on.
+        files: What is kept as artifacts; empty while it runs.
+    """
+
+    hash: str
+    title: str
+    status: str
+    started_ms: int
+    ended_ms: int
+    params: dict[str, str]
+    tags: dict[str, str]
+    points: list[dict[str, Any]]
+    metrics: dict[str, float]
+    datasets: list[dict[str, str]]
+    files: list[Path]
+
+    def tags_of_mlflow(self, parent: str | None) -> dict[str, str]:
+        """What MLflow shows in its columns Source and Version, and the run above."""
+        return {
+            "mlflow.source.name": self.tags.get(names.COMMAND, "unknown"),
+            "mlflow.source.type": "LOCAL",
+            "mlflow.source.git.commit": self.tags.get(names.COMMIT, "unknown"),
+        } | ({"mlflow.parentRunId": parent} if parent else {})
+
+
+def describe_whole(folder: Path, description: dict[str, Any], status: dict[str, Any]) -> Whole:
+    """Read what there is in the folder.
+
+    Raises:
+        BadInput: a file cannot be used.
+    """
+    tags = description["tags"] | ({"message": status["message"]} if status["message"] else {})
+    is_finished = status["status"] == "FINISHED"
+    result = read_json(folder / names.RESULT, needs=("metrics", "weights_sha256")) if is_finished else None
+    if result is not None:
+        tags["weights_sha256"] = result["weights_sha256"]
+    return Whole(
+        hash=description["hash"],
+        title=description["title"],
+        status=status["status"],
+        started_ms=description["started_ms"],
+        ended_ms=status["time_ms"],
+        params=description["params"],
+        tags=tags,
+        points=read_points(folder),
+        metrics=result["metrics"] if result else {},
+        datasets=[_describe_input(description, dataset) for dataset in description.get("datasets", [])],
+        files=[]
+        if status["status"] == "RUNNING"
+        else [folder / name for name in ARTIFACTS if (folder / name).is_file()],
+    )
+
+
+def _describe_input(description: dict[str, Any], dataset: dict[str, Any]) -> dict[str, str]:
+    # A training split as MLflow shows it in the column Dataset and on the run's page.
+    role = "target with labels" if dataset["role"] == "target" and dataset["labels"] else dataset["role"]
+    schema = [{"type": "tensor", "tensor-spec": {"dtype": dataset["dtype"], "shape": [-1, *dataset["shape"]]}}]
+    loaded = f"datasets.load_pair({description['params'].get('pair')!r})"
+    return {
+        "name": f"{dataset['domain']}, {role}",
+        "digest": description["tags"].get(names.DATA_FINGERPRINT, "unknown")[:8],  # as long as MLflow's own
+        "source_type": "code",
+        "source": json.dumps({"tags": {"mlflow.source.name": loaded}}),
+        "schema": json.dumps({"mlflow_tensorspec": {"features": json.dumps(schema), "targets": None}}),
+        "profile": json.dumps({"num_rows": dataset["count"]}),
+    }

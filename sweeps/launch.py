@@ -1,0 +1,104 @@
+"""What was asked for: from a name and options to sweeps, whoever brings them."""
+
+import dataclasses
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from experiments.errors import BadInput, unknown
+from experiments.experiment import Experiment
+from experiments.identity import find
+from experiments.launch import How, vary_all
+from experiments.options import list_leaves, read_fields, show_fields, split_options
+from experiments.recipes.base import for_pair
+from sweeps.catalogue import SWEEPS
+from sweeps.sweep import Search, Sweep
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """In which order results are told."""
+
+    ordered: bool = False
+    """Tell results in the order of the trials: the study then repeats itself bit for bit, on any number of workers that
+    is the same."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What a command line asks for."""
+
+    sweeps: list[Sweep]
+    how: How = field(default_factory=How)
+    order: Order = field(default_factory=Order)
+    modules: tuple[str, ...] = ()
+    help: str = ""
+
+
+def read_command(verb: str, name: str, arguments: Sequence[str]) -> Launch:
+    """The sweeps that NAME and OPTIONS stand for.
+
+    Raises:
+        BadInput: a name, an option or a value that cannot be used.
+    """
+    program = f"python -m sweeps {verb} {name}"
+    options = split_options(arguments)
+    sweeps = find_sweeps(name)
+    modules = (name.partition(":")[0],) if ":" in name else ()
+    if any(path == "help" for path, _ in options):
+        parts = [show_fields(each, program, "") for each in (sweeps[0].search, How(), Order(), sweeps[0].recipe)]
+        return Launch(sweeps, modules=modules, help="\n".join(parts))
+    # --pair of another shape takes the network with it, so it comes before all other fields.
+    pairs = [values[0] for path, values in options if path == "pair" and len(values) == 1]
+    if pairs:
+        sweeps = [move_to(sweep, pairs[-1]) for sweep in sweeps[:1]]
+        options = [option for option in options if option[0] != "pair"]
+    own = [each.name for part in (Search, How, Order) for each in dataclasses.fields(part) if each.name != "seed"]
+    chosen = {
+        part: [option for option in options if option[0].removeprefix("no_") in _names(part)]
+        for part in (Search, How, Order)
+    }
+    fields = [option for option in options if not any(option in taken for taken in chosen.values())]
+    how, order = read_fields(How(), chosen[How], program), read_fields(Order(), chosen[Order], program)
+    varied = []
+    for sweep in sweeps:
+        search = read_fields(sweep.search, chosen[Search], program)
+        known = [*own, *list_leaves(sweep.recipe)]
+        [recipe] = vary_all([sweep.recipe], fields, known, program)
+        varied.append(dataclasses.replace(sweep, search=search, recipe=recipe))
+    return Launch(varied, how, order, modules)
+
+
+def _names(part: type) -> set[str]:
+    # Of the options of one part; the seed is the experiment's, which a sweep sets itself.
+    return {each.name for each in dataclasses.fields(part)} - {"seed"}
+
+
+def move_to(sweep: Sweep, pair: str) -> Sweep:
+    """The same search on another pair, with a network that fits it."""
+    recipe: Experiment = for_pair(pair)
+    same_method = dataclasses.replace(recipe, method=sweep.recipe.method)
+    return dataclasses.replace(sweep, recipe=same_method)
+
+
+def find_sweeps(name: str) -> list[Sweep]:
+    """The sweeps behind a name: of the catalogue, or of a function by its import path.
+
+    Raises:
+        BadInput: there is none.
+    """
+    if name not in SWEEPS and ":" not in name:
+        raise unknown("sweep", name, SWEEPS)
+    function = SWEEPS[name] if name in SWEEPS else find(name)
+    if not callable(function) or isinstance(function, type) or _needs_arguments(function):
+        raise BadInput(f"{name} must be a function without arguments that returns a Sweep, got {function!r}")
+    built = function()
+    sweeps = [each for each in (built if isinstance(built, list) else [built]) if isinstance(each, Sweep)]
+    if not sweeps or (isinstance(built, list) and len(sweeps) < len(built)):
+        raise BadInput(f"{name} must return a Sweep or a list of them, got {built!r}")
+    return sweeps
+
+
+def _needs_arguments(function: object) -> bool:
+    parameters = inspect.signature(function).parameters.values()  # type: ignore[arg-type]
+    return any(each.default is inspect.Parameter.empty for each in parameters)

@@ -1,0 +1,86 @@
+"""Small sweeps for the tests, importable by worker processes, and a pool that trains in this process."""
+
+import dataclasses
+
+from experiments.experiment import Experiment
+from experiments.networks.moons import Moons
+from experiments.work.bundles import Bundle
+from experiments.work.driver import Ended
+from experiments.work.run import never, train_runs
+from grl.schedules import Constant, InverseDecay
+from sweeps.spaces import with_alpha
+from sweeps.sweep import Search, Sweep
+
+RECIPE = Experiment(pair="moons", network=Moons(), lr=InverseDecay(lr=0.1), steps=30, evaluate_every=10, log_every=5)
+
+
+def suggest_constant(recipe, trial) -> Experiment:
+    return with_alpha(recipe, Constant(value=trial.suggest_float("constant.value", 0.1, 3.0, log=True)))
+
+
+def suggest_ruin(recipe, trial) -> Experiment:
+    """A constant that is harmless in even trials and ruinous in odd ones."""
+    value = trial.suggest_float("constant.value", 0.1, 3.0)
+    return with_alpha(recipe, Constant(value=1e30 if trial.number % 2 else value))
+
+
+def small_sweep(*, name="small", recipe=RECIPE, suggest=suggest_constant, **search) -> Sweep:
+    return Sweep(name=name, recipe=recipe, suggest=suggest, search=Search(**({"trials": 3, "seeds": 2} | search)))
+
+
+class Inline:
+    """Trains each bundle when it is handed over, and gives it back at the next call."""
+
+    def __init__(self, must_stop=never):
+        self.must_stop = must_stop
+        self.submitted: list[Bundle] = []
+        self._ended: list[Ended] = []
+
+    @property
+    def is_free(self) -> bool:
+        return not self._ended
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._ended)
+
+    def submit(self, members: Bundle) -> None:
+        self.submitted.append(members)
+        self._ended.append(Ended(members, in_use=tuple(train_runs(members, must_stop=self.must_stop))))
+
+    def ended(self, wait_s: float) -> list[Ended]:
+        ended, self._ended = self._ended, []
+        return ended
+
+    def stop(self) -> None:
+        pass
+
+
+class LastFirst(Inline):
+    """Takes a few bundles and gives them back in the reverse order."""
+
+    def __init__(self, most: int):
+        super().__init__()
+        self._most = most
+
+    @property
+    def is_free(self) -> bool:
+        return len(self._ended) < self._most
+
+    def ended(self, wait_s: float) -> list[Ended]:
+        return [self._ended.pop()] if self._ended else []
+
+
+def drive(source, pool=None) -> Inline:
+    """Work a source off without showing or delivering anything."""
+    pool = pool or Inline()
+    while source.is_open or pool.is_busy:
+        while pool.is_free and (members := source.next()):
+            pool.submit(members)
+        for ended in pool.ended(0):
+            source.told(ended)
+    return pool
+
+
+def changed(sweep: Sweep, **search) -> Sweep:
+    return dataclasses.replace(sweep, search=dataclasses.replace(sweep.search, **search))

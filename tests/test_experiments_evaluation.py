@@ -1,0 +1,165 @@
+"""What an evaluation measures and keeps, and what it must not touch or see."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from experiments.training import evaluation
+from experiments.training.alone import Alone
+from experiments.training.evaluation import Samples, project
+from tests.support.trainings import CPU, image_pair, on_images
+
+
+def evaluate_alone(pair, **changes) -> evaluation.Evaluation:
+    [found] = Alone(on_images(**changes), pair, CPU).evaluate()
+    return found
+
+
+def test_accuracies_count_every_sample_once(monkeypatch):
+    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 7)
+    pair = image_pair()
+    program = Alone(on_images(), pair, CPU)
+    [found] = program.evaluate()
+    mean = (pair.source.mean() + pair.target.mean()) / 2
+    samples = Samples(pair, mean)
+    networks = program.member(0).eval()
+    for split, score in ((samples.source_test, "source_accuracy"), (samples.target_test, "target_accuracy")):
+        with torch.no_grad():
+            inputs = split.inputs.permute(0, 3, 1, 2) / 255 - mean[:, None, None]
+            right = networks.predict(inputs)[1].argmax(1) == split.labels
+        assert found.scores[score] == pytest.approx(right.float().mean().item(), abs=1e-7)
+
+
+def test_what_chooses_is_not_what_is_reported():
+    """The held-out source samples and those of the source accuracy make up the test split, without overlap."""
+    pair = image_pair()
+    samples = Samples(pair, pair.source.mean())
+    held_out, reported = (
+        {tuple(image.flatten().tolist()) for image in split.inputs} for split in (samples.held_out, samples.source_test)
+    )
+    assert not held_out & reported
+    assert (len(held_out), len(held_out | reported)) == (24, 48)
+
+
+def test_nothing_is_held_out_of_a_source_without_a_test_split():
+    pair = image_pair()
+    alike = dataclasses.replace(pair, evaluation=dataclasses.replace(pair.evaluation, source_test=pair.source))
+    assert len(Samples(alike, pair.source.mean()).held_out) == 0
+    seen = evaluate_alone(alike).seen
+    assert "source_logits" not in seen
+    assert "source_labels" not in seen
+
+
+def test_what_is_seen_has_the_shapes_that_the_record_promises():
+    seen = evaluate_alone(image_pair()).seen
+    assert {name: value.shape for name, value in seen.items()} == {
+        "target_logits": (48, 3),
+        "source_logits": (24, 3),
+        "source_labels": (24,),
+        "features": (96, 32),
+        "labels": (96,),
+        "domain_labels": (96,),
+    }
+    assert seen["domain_labels"].tolist() == [0] * 48 + [1] * 48
+    assert sorted(seen["labels"][:48].tolist()) == sorted(image_pair().evaluation.source_test.labels.tolist())
+
+
+def test_the_logits_of_the_target_are_of_training_inputs_in_a_fixed_order(monkeypatch):
+    monkeypatch.setattr(evaluation, "UNLABELLED_SAMPLE", 10)
+    pair = image_pair()
+    program = Alone(on_images(), pair, CPU)
+    [first], [second] = program.evaluate(), program.evaluate()
+    assert first.seen["target_logits"].shape == (10, 3)
+    np.testing.assert_array_equal(first.seen["target_logits"], second.seen["target_logits"])
+    samples = Samples(pair, pair.source.mean())
+    assert all(any(torch.equal(image, each) for each in pair.target.inputs) for image in samples.unlabelled.inputs)
+    assert samples.unlabelled.labels.unique().tolist() == [0]
+
+
+def test_label_free_arrays_see_no_target_label():
+    pair = image_pair()
+    test = pair.evaluation.target_test
+    poisoned = dataclasses.replace(
+        pair,
+        evaluation=dataclasses.replace(
+            pair.evaluation, target_test=dataclasses.replace(test, labels=torch.zeros_like(test.labels))
+        ),
+        _open_target=lambda: pytest.fail("the training labels of the target were opened"),
+    )
+    clean, wrong = evaluate_alone(pair), evaluate_alone(poisoned)
+    assert clean.scores["target_accuracy"] != wrong.scores["target_accuracy"]
+    assert clean.scores["source_accuracy"] == wrong.scores["source_accuracy"]
+    for name in clean.seen.keys() - {"labels"}:  # those colour a figure and are of test samples
+        np.testing.assert_array_equal(clean.seen[name], wrong.seen[name])
+
+
+def test_evaluation_changes_nothing_and_hands_back_training_mode():
+    program = Alone(on_images(), image_pair(), CPU)
+    networks = program.member(0)
+    before = {name: value.clone() for name, value in networks.state_dict().items()}
+    random = torch.get_rng_state()
+    [first], [second] = program.evaluate(), program.evaluate()
+    assert first.scores == second.scores
+    assert networks.training
+    assert torch.equal(random, torch.get_rng_state())
+    for name, value in networks.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_training_mode_comes_back_after_an_evaluation_that_fails(monkeypatch):
+    program = Alone(on_images(), image_pair(), CPU)
+    monkeypatch.setattr("experiments.training.alone.evaluate", lambda *arguments: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        program.evaluate()
+    assert program.member(0).training
+
+
+def test_a_crop_is_evaluated_in_its_middle():
+    pair = image_pair(shape=(36, 34, 3))
+    samples = Samples(pair, pair.source.mean(), crop=28)
+    [batch] = list(samples.batches(samples.target_test))
+    expected = pair.evaluation.target_test.inputs[:, 4:32, 3:31].permute(0, 3, 1, 2) / 255
+    torch.testing.assert_close(batch.inputs + pair.source.mean()[:, None, None], expected)
+
+
+# The features that are kept
+
+
+def distances(points):
+    points = points.astype(np.float64)
+    return np.linalg.norm(points[:, None] - points[None], axis=2)
+
+
+def test_projection_keeps_distances():
+    random = np.random.default_rng(0)
+    features = (random.normal(size=(50, 20)) @ random.normal(size=(20, 100)) + 7).astype(np.float32)
+    projected = project(features)
+    assert projected.shape == (50, 32)
+    assert projected.dtype == np.float16
+    np.testing.assert_allclose(distances(projected), distances(features), rtol=2e-3, atol=0.1)
+    assert project(features[:, :5]).shape == (50, 5)
+    assert project(features[:3]).shape == (3, 3)
+
+
+@pytest.mark.parametrize("size", [1e5, 1e30])
+def test_large_features_stay_finite(size):
+    """float16 ends at 65,504; a probe and a figure ask for no scale."""
+    features = (size * np.random.default_rng(0).normal(size=(50, 20))).astype(np.float32)
+    projected = project(features)
+    assert np.isfinite(projected).all()
+    ratios = distances(projected)[0, 1:] / distances(features)[0, 1:]
+    np.testing.assert_allclose(ratios, ratios[0], rtol=2e-3)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_features_that_are_not_finite_are_kept_as_nan(wrong):
+    features = np.ones((4, 3), np.float32)
+    features[2, 1] = wrong
+    assert np.isnan(project(features)).all()
+    assert project(features).shape == (4, 3)
+
+
+def test_equal_features_are_no_error():
+    assert not project(np.ones((6, 4), np.float32)).any()

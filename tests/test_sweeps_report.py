@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+
+from experiments.training.machine import AUTOMATIC
+from experiments.work.run import train_runs
+from grl.schedules import Constant
+from sweeps.replay import replay_trial
+from sweeps.report import FRESH, list_contenders, paired_interval, regrets, write_report
+from sweeps.study import Study, read_last
+from tests.support.small_sweeps import drive, small_sweep
+
+
+@pytest.fixture
+def study(runs):
+    sweep = small_sweep(trials=3, seeds=2)
+    study = Study(sweep)
+    drive(study)
+    return sweep, study.study
+
+
+def test_the_interval_is_that_of_the_paired_t_test():
+    values, reference = np.array([0.8, 0.7, 0.9, 0.85]), np.array([0.7, 0.72, 0.8, 0.7])
+    low, high, p = paired_interval(values, reference)
+    differences = values - reference
+    half = 3.182446305284263 * differences.std(ddof=1) / 2  # t of 3 degrees of freedom
+    assert (low, high) == pytest.approx((differences.mean() - half, differences.mean() + half))
+    assert 0 < p < 1
+    assert np.isnan(paired_interval(values[:1], reference[:1])).all()
+    assert np.isnan(paired_interval(values, values)).all()
+
+
+def test_the_winner_is_confirmed_on_seeds_that_the_search_has_not_seen(study):
+    sweep, optuna_study = study
+    contenders = list_contenders(sweep, optuna_study, 2)
+    winner, default, *peers = contenders
+    assert winner.name == f"trial {optuna_study.best_trial.number}"
+    assert winner.runs[0].method.alpha == Constant(value=optuna_study.best_trial.params["constant.value"])
+    assert default.runs[0].method == sweep.recipe.method
+    assert {run.seed for contender in contenders for run in contender.runs} == {FRESH, FRESH + 1}
+    # Over 30 steps of training some peers' schedules are one and the same.
+    assert sum(len(peer.name.split(" = ")) for peer in peers) == 4
+    courses = [tuple(peer.runs[0].method.alpha(step / 30, step=step) for step in range(30)) for peer in peers]
+    assert len(set(courses)) == len(peers)
+
+
+def test_the_report_says_what_was_measured(study):
+    sweep, optuna_study = study
+    contenders = list_contenders(sweep, optuna_study, 2)
+    train_runs([run for contender in contenders for run in contender.runs])
+    text = write_report(sweep, optuna_study, contenders)
+    values = [read_last(run)["target_accuracy"] for run in contenders[0].runs]
+    assert f"on 2 fresh seeds it is {np.mean(values):.3f}" in text
+    promised = optuna_study.best_trial.user_attrs["target_accuracy"]
+    assert f"the search was optimistic by {promised - np.mean(values):+.3f}" in text
+    assert "no target label was used to choose" in text
+    assert ("beyond noise" in text) or ("on fresh seeds it is" in text)
+
+
+def test_regret_is_what_a_choice_costs(study):
+    sweep, optuna_study = study
+    trials = optuna_study.get_trials(deepcopy=False)
+    accuracy = {trial.number: trial.user_attrs["target_accuracy"] for trial in trials}
+    costs = regrets(sweep, trials)
+    chosen = optuna_study.best_trial.number
+    assert costs["information_maximisation"] == pytest.approx(max(accuracy.values()) - accuracy[chosen])
+    assert all(cost >= 0 for cost in costs.values())
+
+
+def test_a_replayed_trial_gives_the_same_bits_and_touches_no_record(study, runs):
+    sweep, _ = study
+    before = sorted(path.name for path in runs.iterdir())
+    replayed = list(replay_trial(sweep, 1, AUTOMATIC))
+    assert len(replayed) == 2
+    assert all(recorded == now and len(now) == 64 for _, recorded, now in replayed)
+    assert sorted(path.name for path in runs.iterdir()) == before

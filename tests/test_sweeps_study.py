@@ -1,0 +1,259 @@
+import dataclasses
+import json
+import statistics
+
+import filelock
+import numpy as np
+import pytest
+
+from datasets import load_pair
+from experiments.errors import BadInput
+from experiments.methods import METHODS
+from experiments.record.files import claim, read_json
+from experiments.record.folder import folder_of
+from experiments.work import run as running
+from sweeps import study as studies
+from sweeps.study import Study, holding, journal_of, list_studies, open_study, suggested
+from tests.support.small_sweeps import Inline, LastFirst, changed, drive, small_sweep, suggest_ruin
+
+
+def trials_of(sweep):
+    return open_study(sweep.study_name).get_trials(deepcopy=False)
+
+
+def states(sweep) -> list[str]:
+    return [trial.state.name for trial in trials_of(sweep)]
+
+
+def test_a_trial_is_the_recipe_with_what_it_suggests_for_every_seed(runs):
+    sweep = small_sweep(trials=2, seeds=3)
+    pool = drive(Study(sweep))
+    first = pool.submitted[0]
+    assert [run.seed for run in first] == [0, 1, 2]
+    assert len({run.method.alpha for run in first}) == 1
+    recipe = sweep.recipe
+    assert {dataclasses.replace(run, method=recipe.method, seed=recipe.seed) for run in first} == {recipe}
+    assert first[0].method.alpha.value == trials_of(sweep)[0].params["constant.value"]
+
+
+def test_the_objective_is_the_mean_over_seeds_of_the_last_evaluation(runs):
+    sweep = small_sweep(trials=2)
+    drive(Study(sweep))
+    assert states(sweep) == ["COMPLETE", "COMPLETE"]
+    for trial in trials_of(sweep):
+        last = [read_json(folder_of(name) / "result.json")["last"] for name in trial.user_attrs["runs"]]
+        assert len(last) == 2
+        assert trial.value == statistics.fmean(values["information_maximisation"] for values in last)
+        assert trial.user_attrs["target_accuracy"] == statistics.fmean(values["target_accuracy"] for values in last)
+
+
+def test_no_target_label_reaches_objective_or_search(tmp_path, runs, monkeypatch):
+    """Poisoned target labels change the accuracy told in hindsight, and nothing else."""
+    pair = load_pair("moons")
+    test = pair.evaluation.target_test
+    wrong = dataclasses.replace(test, labels=1 - test.labels)
+    poisoned = dataclasses.replace(
+        pair,
+        evaluation=dataclasses.replace(pair.evaluation, target_test=wrong),
+        _open_target=lambda: pytest.fail("target training labels were opened"),
+    )
+    sweep, outcomes = small_sweep(trials=3, seeds=1), []
+    for place, served in (("clean", pair), ("poisoned", poisoned)):
+        monkeypatch.setenv("GRL_RUNS", str(tmp_path / place))
+        monkeypatch.setattr(running, "load_pair", lambda name, served=served: served)
+        drive(Study(sweep))
+        outcomes.append([(t.params, t.value, t.user_attrs["target_accuracy"]) for t in trials_of(sweep)])
+    clean, dirty = outcomes
+    assert [trial[:2] for trial in clean] == [trial[:2] for trial in dirty]
+    for (_, _, accuracy), (_, _, other) in zip(clean, dirty, strict=True):
+        assert other == pytest.approx(1 - accuracy)
+        assert other != accuracy
+
+
+def test_target_labels_choose_only_when_asked_for_by_name(runs):
+    sweep = small_sweep(trials=1, seeds=1, objective="target_oracle")
+    drive(Study(sweep))
+    [trial] = trials_of(sweep)
+    assert trial.value == trial.user_attrs["target_accuracy"]
+    assert sweep.search.sees_target_labels
+    assert not small_sweep().search.sees_target_labels
+    with pytest.raises(BadInput, match="unknown objective 'target_accuracy'"):
+        small_sweep(objective="target_accuracy")
+
+
+def test_a_diverged_trial_is_failed_with_its_reason_and_never_a_value(runs):
+    sweep = small_sweep(trials=4, seeds=1, suggest=suggest_ruin)
+    said = []
+    drive(Study(sweep, say=said.append))
+    assert states(sweep) == ["COMPLETE", "FAIL", "COMPLETE", "FAIL"]
+    trials = trials_of(sweep)
+    assert [trial.value is None for trial in trials] == [False, True, False, True]
+    assert "alpha 1e+30, pair moons" in trials[1].user_attrs["failure"]
+    assert said[1].startswith("trial 1: dann alpha Constant(value=1e+30) -> FAILED: ")
+    # All trials are there; the failed ones are not tried again.
+    again = Study(sweep)
+    assert not again.is_open
+
+
+def test_a_killed_driver_goes_on_with_the_same_trials(runs):
+    """Killed after asking, after some of the runs, and before telling: no trial is lost, none is begun twice."""
+    sweep = small_sweep(trials=3)
+    study = Study(sweep)
+    members = study.next()
+    assert states(sweep) == ["RUNNING"]
+    parameters = trials_of(sweep)[0].params
+
+    again = Study(sweep)  # the first one is gone
+    assert again.missing == 2
+    assert again.next() == members
+    Inline().submit(members)  # trained, and killed before it was told
+    pool = drive(Study(sweep))
+    assert states(sweep) == ["COMPLETE"] * 3
+    assert trials_of(sweep)[0].params == parameters
+    assert len({run.hash for bundle in pool.submitted for run in bundle}) == 6
+
+
+def test_a_driver_killed_before_the_parameters_were_written_asks_them_again(runs):
+    sweep = small_sweep(trials=1, seeds=1)
+    Study(sweep).study.ask()
+    assert trials_of(sweep)[0].params == {}
+    drive(Study(sweep))
+    assert states(sweep) == ["COMPLETE"]
+    assert 0.1 <= trials_of(sweep)[0].params["constant.value"] <= 3.0
+
+
+def suggestions(sweep) -> list[float]:
+    return [trial.params["constant.value"] for trial in trials_of(sweep)]
+
+
+def test_a_study_repeats_itself_wherever_it_is_interrupted(tmp_path, monkeypatch, runs):
+    sweep = small_sweep(trials=14, seeds=1)  # beyond the ten random trials that the sampler begins with
+    values = []
+    for place, parts in (("once", [14]), ("in parts", [3, 9, 12, 14])):
+        monkeypatch.setenv("GRL_RUNS", str(tmp_path / place))
+        for trials in parts:
+            drive(Study(changed(sweep, trials=trials)))
+        values.append((suggestions(sweep), [trial.value for trial in trials_of(sweep)]))
+    assert values[0] == values[1]
+    assert len(set(values[0][0])) == 14
+
+
+def test_told_in_order_a_study_does_not_depend_on_who_ends_first(tmp_path, monkeypatch, runs):
+    sweep = small_sweep(trials=14, seeds=1)
+    values = []
+    for place, pool in (("in order", LastFirst(1)), ("last first", LastFirst(3))):
+        monkeypatch.setenv("GRL_RUNS", str(tmp_path / place))
+        drive(Study(sweep, ordered=True, ahead=3), pool)
+        values.append(suggestions(sweep))
+    assert values[0] == values[1]
+
+
+def test_every_sampler_suggests_what_the_space_holds(tmp_path, monkeypatch, runs):
+    for sampler in ("tpe", "random", "quasi_random", "grid"):
+        monkeypatch.setenv("GRL_RUNS", str(tmp_path / sampler))
+        sweep = small_sweep(trials=5, seeds=1, sampler=sampler)
+        drive(Study(sweep))
+        values = suggestions(sweep)
+        assert states(sweep) == ["COMPLETE"] * 5, sampler
+        assert all(0.1 <= value <= 3.0 for value in values)
+        assert len(set(values)) == 5, sampler
+        if sampler == "grid":
+            assert sorted(values) == pytest.approx(np.geomspace(0.1, 3.0, 5), rel=1e-5)
+
+
+def test_an_exhausted_grid_ends_the_study(runs):
+    sweep = small_sweep(trials=20, seeds=1, sampler="grid")
+    drive(Study(sweep))
+    assert len(set(suggestions(sweep))) == 5
+
+
+def test_a_trial_is_suggested_again_from_the_journal(runs):
+    for sampler in ("tpe", "grid"):
+        sweep = small_sweep(trials=2, seeds=1, sampler=sampler)
+        pool = drive(Study(sweep))
+        assert [suggested(sweep, trial) for trial in trials_of(sweep)] == [run for [run] in pool.submitted]
+
+
+def test_another_recipe_space_or_objective_is_another_study(runs):
+    sweep = small_sweep()
+    others = [
+        small_sweep(recipe=dataclasses.replace(sweep.recipe, steps=31)),
+        small_sweep(recipe=dataclasses.replace(sweep.recipe, method=METHODS["cdan"]())),
+        small_sweep(suggest=suggest_ruin),
+        small_sweep(objective="nuclear_norm"),
+        small_sweep(seeds=3),
+        small_sweep(sampler="random"),
+    ]
+    assert len({each.study_name for each in [sweep, *others]}) == 7
+    # More trials of the same search, and the recipe's seed, which the trials replace, change nothing.
+    assert changed(sweep, trials=99).study_name == sweep.study_name
+    assert small_sweep(recipe=dataclasses.replace(sweep.recipe, seed=5)).study_name == sweep.study_name
+    drive(Study(small_sweep(trials=1, seeds=1)))
+    assert list_studies("small") == [small_sweep(trials=1, seeds=1).study_name]
+
+
+def test_a_study_of_another_identity_under_the_same_name_is_refused(runs):
+    sweep = small_sweep(trials=1, seeds=1)
+    study = Study(sweep).study
+    study.set_user_attr("identity", study.user_attrs["identity"] | {"space": "something else"})
+    with pytest.raises(BadInput, match=r"was begun as .*something else.*, this sweep is .*suggest_constant"):
+        Study(sweep)
+
+
+def test_a_run_in_use_elsewhere_is_waited_for(runs, monkeypatch):
+    monkeypatch.setattr(studies, "TRY_AGAIN_S", 0.0)
+    sweep = small_sweep(trials=1, seeds=2)
+    study = Study(sweep)
+    members = study.next()
+    pool = Inline()
+    with claim(folder_of(members[0].hash)):
+        pool.submit(members)
+        for ended in pool.ended(0):
+            assert ended.in_use == (members[0],)
+            study.told(ended)
+        assert study.is_open
+        assert states(sweep) == ["RUNNING"]
+    drive(study, pool)
+    assert states(sweep) == ["COMPLETE"]
+    assert pool.submitted == [members, (members[0],)]
+
+
+def test_one_driver_per_study(runs):
+    sweep = small_sweep()
+    path = journal_of(sweep.study_name)
+    path.parent.mkdir(parents=True)
+    with filelock.FileLock(path.parent / "held"), pytest.raises(BadInput, match="another process is working on sweep"):
+        with holding(sweep):
+            pass
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.2, 0.5, 0.9, 0.999])
+def test_a_torn_last_line_is_cut(runs, kept):
+    """A full disk or a kill tears the journal's last line; the study goes on and loses that line alone."""
+    sweep = small_sweep(trials=2, seeds=1)
+    drive(Study(changed(sweep, trials=1)))
+    path = journal_of(sweep.study_name)
+    whole = path.read_bytes()
+    torn = json.dumps({"op_code": 4, "worker_id": "x", "study_id": 0, "datetime_start": "2026"}).encode()
+    path.write_bytes(whole + torn[: int(kept * len(torn))])
+    (path.parent / f"{path.name}.lock").symlink_to(path)  # as Optuna's lock of a killed driver is
+    with holding(sweep):
+        assert path.read_bytes() == whole
+        drive(Study(sweep))
+    assert states(sweep) == ["COMPLETE"] * 2
+
+
+def test_a_line_damaged_in_the_middle_is_named(runs):
+    sweep = small_sweep(trials=1, seeds=1)
+    drive(Study(sweep))
+    path = journal_of(sweep.study_name)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + b"\x00garbage\n" + b"".join(lines[2:]))
+    with pytest.raises(BadInput, match=r"line 2 of .*journal\.log is damaged; move .* away"), holding(sweep):
+        pass
+
+
+def test_a_study_that_was_not_begun_is_not_made_by_looking(runs):
+    with pytest.raises(BadInput, match="there is no study nothing"):
+        open_study("nothing")
+    assert not runs.exists()
