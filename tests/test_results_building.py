@@ -17,7 +17,10 @@ from results.reading import read_runs
 from results.table import Request
 
 TABLES = ["toy.csv", "toy_pivot.csv", "toy_seeds.csv", "toy.md", "toy.tex"]
-FIGURES = [f"toy_{pair}_{figure}.png" for pair in ("left_to_right", "near_to_far") for figure in ("curves", "features")]
+FIGURES = [
+    "toy_gaps.png",
+    *(f"toy_{pair}_{figure}.png" for pair in ("left_to_right", "near_to_far") for figure in ("curves", "features")),
+]
 VECTORS = [name.replace(".png", ".svg") for name in FIGURES]
 OWN = """
 from matplotlib.figure import Figure
