@@ -130,7 +130,7 @@ def tabulate_published(compared: pd.DataFrame) -> tuple[Grid, list[str]]:
             title_method(row["method"], row["variant"]),
             fraction(row["ours"]),
             _interval(row["low"], row["high"]),
-            fraction(row["published"]),
+            _as_printed(row["published"]),
             fraction(row["difference"]),
             row["covered"],
             marks[row["source"], row["about"]],
@@ -163,6 +163,12 @@ def list_runs(runs: pd.DataFrame) -> Grid:
     headings = ["method", "seed", "status", "step", "target", *PROVENANCE, "run"]
     titled = runs.sort_values([*CELL, "seed"]).rename(columns={f"tag.{names.PAIR_TITLE}": "pair_title"})
     return Grid(f"{len(rows)} runs", headings, rows, 1, _groups(titled))
+
+
+def _as_printed(value: float) -> str:
+    # All digits that were published, three at least.
+    digits = max(3, len(f"{value:.6f}".rstrip("0").partition(".")[2]))
+    return f"{value:.{digits}f}".removeprefix("0")
 
 
 def _letter(place: int) -> str:
