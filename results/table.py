@@ -14,9 +14,10 @@ from experiments.validators import LAST
 from results.artifacts import COLUMNS, read_curves, read_evaluations
 from results.caption import describe_origin, describe_rows
 from results.cells import CELL, TARGET, drop_repeated, name_cells, summarise
-from results.document import Document, list_runs, tabulate, tabulate_comparisons, tabulate_pairs, tabulate_published
+from results.document import Document
 from results.drawing import DEFAULT
 from results.drawing.base import Material
+from results.grids import list_runs, tabulate, tabulate_comparisons, tabulate_pairs, tabulate_published
 from results.provenance import PROVENANCE
 from results.published import compare_published, read_published
 from results.reading import FINISHED, read_runs

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from results.cells import summarise
-from results.document import tabulate_published
+from results.grids import tabulate_published
 from results.published import COLUMNS, compare_published, read_published
 from tests.support.recorded_runs import describe_table, report
 
