@@ -1,4 +1,4 @@
-"""Command line: `python -m results {list, build}`."""
+"""Command line: `python -m results {list, plan, reproduce, build}`."""
 
 import sys
 from collections.abc import Sequence
@@ -11,6 +11,21 @@ VERBS = {
     "list": """usage: python -m results list
 
 What can be built: every name that runs were recorded under.""",
+    "plan": """usage: python -m results plan NAME [OPTIONS]
+
+What runs the table NAME consists of, which of them are there, and how long the others take. NAME and OPTIONS are those
+of: python -m experiments run --help
+
+  python -m results plan demo
+  python -m results plan moons_alphas --seeds 10""",
+    "reproduce": """usage: python -m results reproduce NAME [--budget quick|full] [OPTIONS]
+
+Train what is missing of the table NAME, then build it. OPTIONS are those of: python -m experiments run --help
+
+  --budget B         quick: three seeds, a look; full: ten, enough for a claim (default: as many as the recipe says)
+
+  python -m results reproduce demo
+  python -m results reproduce moons_alphas --budget full --workers 4""",
     "build": """usage: python -m results build NAME [OPTIONS]
 
 Print the table of NAME, write table and figures, and keep both in MLflow. NAME is what was launched:
@@ -31,6 +46,8 @@ python -m results list
 USAGE = """usage: python -m results COMMAND
 
   list                     what can be built
+  plan NAME [OPTIONS]      what runs a table consists of, and which are missing
+  reproduce NAME [OPTIONS] train what is missing, then build
   build NAME [OPTIONS]     the table of NAME, its figures and its report
 
 each command answers --help with examples"""
@@ -87,6 +104,26 @@ def build(name: str, arguments: Sequence[str]) -> int:
     return 0
 
 
+def plan(name: str, options: Sequence[str]) -> int:
+    from results.planning import describe_plan, read_plan
+
+    for line in describe_plan(read_plan(name, options)):
+        print(line)
+    print(f"next: {' '.join(['python -m results reproduce', name, *options])}")
+    return 0
+
+
+def reproduce(name: str, arguments: Sequence[str]) -> int:
+    from results.planning import recorded_as, spend, train_missing
+
+    options = list(arguments)
+    if "--budget" in options:
+        place = options.index("--budget")
+        options[place : place + 2] = spend("".join(options[place + 1 : place + 2]))
+    # Runs that are there are told to MLflow again at no cost, so that the table has them.
+    return train_missing(name, options) or build(recorded_as(name), [])
+
+
 def list_experiments() -> int:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -119,10 +156,12 @@ def main(arguments: list[str]) -> int:
             return 0
         case ["list"]:
             return list_experiments()
-        case ["build", name, *options] if not name.startswith("-"):
-            return build(name, options)
+        case ["plan" | "reproduce" | "build" as verb, name, *options] if not name.startswith("-"):
+            return {"plan": plan, "reproduce": reproduce, "build": build}[verb](name, options)
         case ["build", *_]:
             raise BadInput("build needs a name: python -m results list")
+        case ["plan" | "reproduce" as verb, *_]:
+            raise BadInput(f"{verb} needs a name: python -m experiments list")
         case ["list", *rest]:
             raise BadInput(f"list takes no arguments, got {' '.join(rest)}")
         case [verb, *_]:

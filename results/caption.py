@@ -6,7 +6,7 @@ import pandas as pd
 
 from experiments.record import names
 from experiments.validators import LAST
-from results.cells import CELL
+from results.cells import CELL, TARGET
 from results.provenance import PROVENANCE
 from results.reading import FINISHED
 from results.words import MARK, count_seeds, title_cell, title_method
@@ -52,6 +52,7 @@ def describe_rows(runs: pd.DataFrame, cells: pd.DataFrame, left_out: Mapping[str
     for use, rows in cells[cells["target_labels"] != "no"].groupby("target_labels"):
         methods = ", ".join(dict.fromkeys(title_method(method) for method in rows["method"]))
         lines.append(f"{MARK} target labels used for {use}: {methods}")
+    lines += _describe_recipes(runs)
     protocols = _all(runs, names.PROTOCOL)
     if len(protocols) == 1:
         lines.append(f"protocol: {protocols[0]}")
@@ -59,11 +60,30 @@ def describe_rows(runs: pd.DataFrame, cells: pd.DataFrame, left_out: Mapping[str
         for _, group in runs.groupby("pair"):
             title = group[f"tag.{names.PAIR_TITLE}"].iloc[-1]
             lines += [f"protocol of {title}: {protocol}" for protocol in _all(group, names.PROTOCOL)]
-    return lines + _describe_mixtures(runs) + _describe_losses(cells, left_out)
+    return lines + _describe_mixtures(runs) + _describe_losses(runs, cells, left_out)
+
+
+def _describe_recipes(runs: pd.DataFrame) -> list[str]:
+    # What all runs of a pair share; what differs stands beside the pair's name.
+    words = {
+        "network": "network {}",
+        "steps": "{} steps",
+        "batch_size": "{} samples a step",
+        "optimiser": "{}",
+        "lr": "lr {}",
+    }
+    lines = []
+    for _, group in runs.groupby("pair"):
+        shared = {name: group[f"param.{name}"].unique() for name in words if f"param.{name}" in group}
+        told = [words[name].format(values[0]) for name, values in shared.items() if len(values) == 1]
+        if told:
+            lines.append(f"recipe of {group[f'tag.{names.PAIR_TITLE}'].iloc[-1]}: {', '.join(told)}")
+    return lines
 
 
 def _describe_mixtures(runs: pd.DataFrame) -> list[str]:
-    lines = []
+    apart = [name for name in PROVENANCE if runs["recipe"].str.contains(rf"(?:^| ){name}=").any()]
+    lines = [f"runs of different {' and '.join(apart)} stand apart; with --mixed they share a cell"] if apart else []
     for _, cell in runs[runs["status"] == FINISHED].groupby(["pair", "recipe"]):
         for name in PROVENANCE:
             if cell[name].nunique() > 1:
@@ -72,12 +92,14 @@ def _describe_mixtures(runs: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _describe_losses(cells: pd.DataFrame, left_out: Mapping[str, int]) -> list[str]:
+def _describe_losses(runs: pd.DataFrame, cells: pd.DataFrame, left_out: Mapping[str, int]) -> list[str]:
     lines = [
         f"{cell['n']} of {cell['planned']}, survivors only: {title_cell(cell)}, without "
         f"seed{'s' * (' ' in cell['lost'])} {cell['lost']}"
         for cell in cells[cells["lost"] != ""].to_dict("records")
     ]
+    if numberless := int(((runs["status"] == FINISHED) & runs[TARGET].isna()).sum()):
+        lines.append(f"{numberless} finished runs have no {TARGET} and are not averaged")
     if left_out:
         lines.append("not in the table: " + ", ".join(f"{count} {reason}" for reason, count in left_out.items()))
     return lines

@@ -94,15 +94,13 @@ def drop_repeated(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     Args:
         runs: rows with the columns of `name_cells`; those of equal parameters share a cell only where that was asked.
     """
-    repeated = runs.duplicated([*CELL, "seed"], keep="last")
+    key = [*CELL, "seed"]
+    repeated = runs.duplicated(key, keep="last")
+    dropped = runs[repeated & (runs["status"] == FINISHED)].merge(runs[~repeated], on=key, suffixes=("", "_kept"))
     lines = []
-    for run in runs[repeated & (runs["status"] == FINISHED)].to_dict("records"):
-        [kept] = runs[~repeated & (runs[[*CELL, "seed"]] == pd.Series(run)[[*CELL, "seed"]]).all(axis=1)].to_dict(
-            "records"
-        )
-        differs = ", ".join(
-            f"{name} {run[name]} and not {kept[name]}" for name in PROVENANCE if run[name] != kept[name]
-        )
+    for run in dropped.to_dict("records"):
+        differing = [name for name in PROVENANCE if run[name] != run[f"{name}_kept"]]
+        differs = ", ".join(f"{name} {run[name]} and not {run[f'{name}_kept']}" for name in differing)
         lines.append(f"repeated, not in the table: {run['method']} on {run['pair']}, seed {run['seed']}, of {differs}")
     return runs[~repeated], lines
 

@@ -43,15 +43,26 @@ def report_selected(
     """
     if selection == LAST:
         return report_last(runs), []
-    if selection != TARGET_ORACLE:
-        find_validator(selection)  # unknown names are said once, not once a run
-    by_run = {str(run_id): points for run_id, points in curves.groupby("run_id")}
+    # Unknown names are said once, not once a run.
+    curve = names.TARGET_ACCURACY if selection == TARGET_ORACLE else find_validator(selection).curve
+    scores = read_scores(curves, curve)
     last = report_last(runs)
     rows: dict[str, dict[str, float]] = {}
     problems = []
     for run_id in map(str, runs.index):
         try:
-            rows[run_id] = _report(run_id, selection, by_run.get(run_id), read, last)
+            if run_id not in scores:
+                raise BadInput(f"it has no evaluation in {names.CURVES}")
+            if any(curve not in values for values in scores[run_id].values()):
+                _add_scores(scores[run_id], selection, read(run_id))
+            step = select(scores[run_id], selection)
+            if step == last["step"][run_id]:  # measured once already
+                distance = float(last[names.PROXY_A_DISTANCE][run_id])
+            else:
+                seen = at_step(read(run_id), step)
+                distance = proxy_a_distance(seen[names.FEATURES], seen[names.DOMAIN_LABELS])
+            found = {name: scores[run_id][step].get(name, np.nan) for name in NUMBERS}
+            rows[run_id] = found | {"step": step, names.PROXY_A_DISTANCE: distance}
         except (BadInput, Unreachable) as error:
             problems.append(f"run {run_id}: {error}")
     if problems and not rows:
@@ -60,30 +71,17 @@ def report_selected(
     return runs.assign(selection=selection).join(chosen), problems
 
 
-def _report(
-    run_id: str, selection: str, points: pd.DataFrame | None, read: ReadEvaluations, last: pd.DataFrame
-) -> dict[str, float]:
-    if points is None:
-        raise BadInput(f"it has no {names.CURVES}")
-    by_step = points.pivot_table(index="step", columns="metric", values="value", aggfunc="last")
-    evaluated = by_step.dropna(subset=[names.TARGET_ACCURACY])
-    scores: dict[int, dict[str, float]] = {
-        int(str(step)): {str(name): float(value) for name, value in values.dropna().items()}
-        for step, values in evaluated.iterrows()
-    }
-    if selection != TARGET_ORACLE and find_validator(selection).curve not in by_step:
-        _add_scores(scores, selection, read(run_id))
-    step = select(scores, selection)
-    if step == last["step"][run_id]:  # measured once already
-        distance = float(last[names.PROXY_A_DISTANCE][run_id])
-    else:
-        seen = at_step(read(run_id), step)
-        distance = proxy_a_distance(seen[names.FEATURES], seen[names.DOMAIN_LABELS])
-    return {
-        "step": step,
-        **{name: scores[step].get(name, np.nan) for name in NUMBERS},
-        names.PROXY_A_DISTANCE: distance,
-    }
+def read_scores(curves: pd.DataFrame, curve: str) -> dict[str, dict[int, dict[str, float]]]:
+    """Run id -> step of an evaluation -> what was recorded there of `NUMBERS` and `curve`."""
+    wanted = curves[curves["metric"].isin([*NUMBERS, curve])]
+    by_step = wanted.pivot_table(index=["run_id", "step"], columns="metric", values="value", aggfunc="last")
+    scores: dict[str, dict[int, dict[str, float]]] = {}
+    for place, values in zip(by_step.index, by_step.to_dict("records"), strict=True):
+        found = {str(name): float(value) for name, value in values.items() if not np.isnan(value)}
+        if names.TARGET_ACCURACY in found:  # the other points are of training batches
+            run_id, step = place
+            scores.setdefault(str(run_id), {})[int(step)] = found
+    return scores
 
 
 def _add_scores(scores: dict[int, dict[str, float]], selection: str, evaluations: Evaluations) -> None:

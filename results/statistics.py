@@ -10,12 +10,12 @@ from scipy import stats
 
 from results.across import average_pairs
 from results.cells import CELL, LOWER, TARGET, UPPER
+from results.gap import cover_gap
 from results.reading import FINISHED
 
 LEVEL = 0.05  # of the intervals and of all claims of a table together
 POWER = 0.8
 FEWEST_SEEDS, CLAIM_SEEDS = 5, 10
-SMALLEST_GAP = 0.02  # between the anchors; below it a ratio to it says nothing
 _NO_SPREAD = 1e-12
 
 COMPARED = [
@@ -125,30 +125,3 @@ def _cover(method: pd.Series, lower: pd.Series, upper: pd.Series | None) -> tupl
         return math.nan, math.nan, math.nan
     seeds = method.index.intersection(lower.index).intersection(upper.index)
     return cover_gap((method - lower)[seeds].to_numpy(), (upper - lower)[seeds].to_numpy())
-
-
-def cover_gap(gains: np.ndarray, gaps: np.ndarray) -> tuple[float, float, float]:
-    """gap_covered = mean(method - source_only) / mean(target_only - source_only), and its 95 % interval.
-
-    Fieller's interval (1954): the ratios r for which a paired t-test does not reject mean(gains - r · gaps) = 0.
-
-    Args:
-        gains: (n,) method - source_only of the seeds that all three have.
-        gaps: (n,) target_only - source_only of the same seeds.
-
-    Returns:
-        Ratio, low, high; all NaN where the anchors are less than `SMALLEST_GAP` apart, the interval NaN for n = 1 and
-        where it has no end.
-    """
-    n = len(gains)
-    if n == 0 or abs(gaps.mean()) < SMALLEST_GAP:
-        return math.nan, math.nan, math.nan
-    ratio = float(gains.mean() / gaps.mean())
-    if n == 1:
-        return ratio, math.nan, math.nan
-    noise = stats.t.isf(LEVEL / 2, n - 1) ** 2 * np.cov(gains, gaps) / n  # (2, 2)
-    a, b, c = gaps.mean() ** 2 - noise[1, 1], gains.mean() * gaps.mean() - noise[0, 1], gains.mean() ** 2 - noise[0, 0]
-    if a <= 0:
-        return ratio, math.nan, math.nan
-    half = math.sqrt(max(b**2 - a * c, 0))
-    return ratio, float((b - half) / a), float((b + half) / a)

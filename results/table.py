@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from experiments.errors import BadInput
 from experiments.record.store import Unreachable
 from experiments.validators import LAST
 from results.artifacts import COLUMNS, read_curves, read_evaluations
 from results.caption import describe_origin, describe_rows
-from results.cells import CELL, drop_repeated, name_cells, summarise
-from results.document import Document, list_runs, tabulate, tabulate_comparisons, tabulate_pairs, tabulate_published
+from results.cells import CELL, TARGET, drop_repeated, name_cells, summarise
+from results.document import Document
 from results.drawing import DEFAULT
 from results.drawing.base import Material
+from results.grids import list_runs, tabulate, tabulate_comparisons, tabulate_pairs, tabulate_published
 from results.provenance import PROVENANCE
 from results.published import compare_published, read_published
 from results.reading import FINISHED, read_runs
@@ -88,6 +90,8 @@ def make_table(client: "MlflowClient", request: Request) -> Table:
     read = partial(_read, addresses)
     finished, unselected = report_selected(finished, request.selection, curves, read)
     problems += unselected
+    if finished[TARGET].isna().all():
+        raise BadInput(f"none of the {len(finished)} finished runs of {request.name!r} has the metric {TARGET}")
     runs = pd.concat([named[named["status"] != FINISHED], finished])
     comparisons, pairs = compare(runs)
     cells = summarise(runs).merge(comparisons, on=CELL, how="left")

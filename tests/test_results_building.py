@@ -1,5 +1,6 @@
 import io
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+import results.table
 from experiments.errors import BadInput
 from experiments.record import names
 from experiments.record.store import Unreachable, open_client
@@ -17,7 +19,10 @@ from results.reading import read_runs
 from results.table import Request
 
 TABLES = ["toy.csv", "toy_pivot.csv", "toy_seeds.csv", "toy.md", "toy.tex"]
-FIGURES = [f"toy_{pair}_{figure}.png" for pair in ("left_to_right", "near_to_far") for figure in ("curves", "features")]
+FIGURES = [
+    "toy_gaps.png",
+    *(f"toy_{pair}_{figure}.png" for pair in ("left_to_right", "near_to_far") for figure in ("curves", "features")),
+]
 VECTORS = [name.replace(".png", ".svg") for name in FIGURES]
 OWN = """
 from matplotlib.figure import Figure
@@ -201,3 +206,18 @@ def test_a_long_report_points_to_its_table(store: Path) -> None:
         run_id = deliver_report(client, experiment_id, [], text, "a command")
         assert client.get_run(run_id).data.tags["mlflow.note.content"].startswith(shown)
     assert len(reports("a/b")) == 1
+
+
+def test_runs_whose_metric_has_another_name_are_refused(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = results.table.read_runs
+
+    def rename(client, name):
+        recorded = read(client, name)
+        return replace(recorded, runs=recorded.runs.rename(columns={"metric.target_accuracy": "metric.accuracy"}))
+
+    monkeypatch.setattr(results.table, "read_runs", rename)
+    with pytest.raises(BadInput, match="none of the 15 finished runs of 'toy' has the metric target_accuracy"):
+        build_quietly("toy", tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -46,3 +46,27 @@ def test_mixtures_are_cautioned_against() -> None:
     assert [line for line in describe_rows(reported, summarise(reported), {}) if "caution" in line] == [
         "caution: mixed in a → b: torch 2.13.0 and 2.14.0"
     ]
+
+
+def test_what_stands_apart_is_said_with_the_option_that_joins_it() -> None:
+    runs = describe_table({"dann": (0.5, 0.6)})
+    runs[1]["tags"][names.COMMIT] = "beef"
+    reported = report(*runs)
+    assert "runs of different commit stand apart; with --mixed they share a cell" in describe_rows(
+        reported, summarise(reported), {}
+    )
+
+
+def test_what_the_runs_of_a_pair_share_is_their_recipe() -> None:
+    runs = [describe_run("a_to_b", "dann", 0, 0.5, optimiser=name, lr="Constant") for name in ("sgd", "adam")]
+    reported = report(*runs)
+    assert "recipe of a → b: network tiny, 100 steps, lr Constant" in describe_rows(reported, summarise(reported), {})
+
+
+def test_finished_runs_without_a_number_are_counted() -> None:
+    runs = describe_table({"dann": (0.5, 0.6)})
+    runs[1]["metrics"] = {"selected_target_accuracy": 0.6}
+    reported = report(*runs)
+    assert "1 finished runs have no target_accuracy and are not averaged" in describe_rows(
+        reported, summarise(reported), {}
+    )

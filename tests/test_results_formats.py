@@ -9,10 +9,11 @@ import pytest
 from rich.console import Console
 
 from results.cells import CELL, summarise
-from results.document import Document, Grid, list_runs, tabulate, tabulate_comparisons
+from results.document import Document, Grid
 from results.formats import FORMATS, html, latex, markdown
 from results.formats.console import render_grid
 from results.formats.csv import pivot, render_csv
+from results.grids import list_runs, tabulate, tabulate_comparisons
 from results.statistics import compare
 from tests.support.recorded_runs import describe_run, describe_table, report
 

@@ -12,13 +12,16 @@ from results.__main__ import USAGE, VERBS, main
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["biuld", "demo"], "unknown command 'biuld': did you mean 'build'? allowed are build, list"),
+        (["biuld", "demo"], "unknown command 'biuld': did you mean 'build'? allowed are build, list, plan"),
         (["build"], "build needs a name: python -m results list"),
         (["build", "--publish"], "build needs a name: python -m results list"),
         (["build", "demo", "--onto", "x"], "unknown option '--onto': did you mean '--into'? allowed are "),
         (["build", "demo", "--into"], "--into needs a value; see: python -m results build --help"),
         (["build", "demo", "--into", "--publish"], "--into needs a value; see: python -m results build --help"),
         (["build", "demo", "--mixed=yes"], "unknown option '--mixed=yes': did you mean '--mixed'? allowed are "),
+        (["plan"], "plan needs a name: python -m experiments list"),
+        (["reproduce", "--budget", "full"], "reproduce needs a name: python -m experiments list"),
+        (["reproduce", "demo", "--budget", "some"], "unknown budget 'some': allowed are full, quick"),
         (["list", "demo"], "list takes no arguments, got demo"),
     ],
 )

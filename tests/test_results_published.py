@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from results.cells import summarise
-from results.document import tabulate_published
+from results.grids import tabulate_published
 from results.published import COLUMNS, compare_published, read_published
 from tests.support.recorded_runs import describe_table, report
 
@@ -72,7 +72,8 @@ def test_of_several_selections_of_a_source_ours_is_taken() -> None:
 
 
 def test_each_source_has_a_letter_and_a_note() -> None:
-    theirs = pd.concat([published(source=source) for source in ("One", "Two")])
+    theirs = pd.concat([published(source="One", accuracy=0.7525), published(source="Two")])
     grid, notes = tabulate_published(compare_published(cells(0.7, 0.8), theirs))
     assert [row[-1] for row in grid.rows] == ["a", "b"]
+    assert [row[3] for row in grid.rows] == [".7525", ".750"]
     assert notes[1] == "published (b): Two, Table 1; network: a net; selection: not stated; read"

@@ -79,8 +79,10 @@ def test_a_run_without_curves_has_no_numbers_and_is_named() -> None:
     reported, problems = select_toy("nuclear_norm", lost=("run0",))
     assert np.isnan(reported.loc["run0", "target_accuracy"])  # type: ignore[arg-type]
     assert reported.loc["run1", "step"] == 60
-    assert problems == ["run run0: it has no curves.parquet"]
-    with pytest.raises(BadInput, match="no run can be reported by selection nuclear_norm: run run0: it has no curves"):
+    assert problems == ["run run0: it has no evaluation in curves.parquet"]
+    with pytest.raises(
+        BadInput, match="no run can be reported by selection nuclear_norm: run run0: it has no evaluation in curves"
+    ):
         select_toy("nuclear_norm", lost=("run0", "run1"))
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import results.statistics
-from results.statistics import compare, count_required, cover_gap, estimate_paired, holm
+from results.statistics import compare, count_required, estimate_paired, holm
 from tests.support.recorded_runs import describe_run, describe_table, report
 
 samples = st.lists(st.floats(-1, 1).map(lambda value: round(value, 4)), min_size=2, max_size=12)
@@ -77,28 +77,6 @@ def test_more_tests_require_more_seeds_and_no_difference_none_that_can_be_counte
     assert count_required(0.05, 0.05, tests=16) > count_required(0.05, 0.05, tests=1)
     assert math.isnan(count_required(0.0, 0.05, tests=1))
     assert math.isnan(count_required(0.1, math.nan, tests=1))
-
-
-@given(
-    gains=st.lists(st.floats(0.0, 0.3), min_size=4, max_size=4),
-    gaps=st.lists(st.floats(0.3, 0.5), min_size=4, max_size=4),
-)
-def test_the_ends_of_the_gap_interval_are_where_the_paired_test_just_rejects(
-    gains: list[float], gaps: list[float]
-) -> None:
-    ratio, low, high = cover_gap(np.array(gains), np.array(gaps))
-    assume(not math.isnan(low))
-    assert low <= ratio + 1e-9
-    assert ratio <= high + 1e-9
-    for end in (low, high):
-        residuals = np.array(gains) - end * np.array(gaps)
-        assume(np.ptp(residuals) > 1e-3)
-        assert stats.ttest_1samp(residuals, 0).pvalue == pytest.approx(0.05, abs=1e-6)
-
-
-@pytest.mark.parametrize("gap", [0.0, 0.0199, -0.0199])
-def test_close_anchors_leave_the_gap_empty(gap: float) -> None:
-    assert all(math.isnan(value) for value in cover_gap(np.full(3, 0.1), np.full(3, gap)))
 
 
 def test_the_gap_comes_from_seeds_that_all_three_have() -> None:

@@ -21,10 +21,12 @@ def draw(material: Material) -> Iterator[tuple[str, Figure]]:
     """Accuracies, domain loss and schedules over steps, for each pair and recipe."""
     for place, title, part in material.by_recipe():
         if len(part.curves):
-            yield f"{place} curves", draw_curves(part.runs, part.curves, title)
+            seen = part.read_evaluations(str(part.runs.index[0]))
+            chance = None if seen is None else 1 / seen[names.TARGET_LOGITS].shape[-1]
+            yield f"{place} curves", draw_curves(part.runs, part.curves, title, chance)
 
 
-def draw_curves(runs: pd.DataFrame, curves: pd.DataFrame, title: str) -> Figure:
+def draw_curves(runs: pd.DataFrame, curves: pd.DataFrame, title: str, chance: float | None = None) -> Figure:
     """Target and source accuracy and domain loss over steps for each method; alpha and lr over progress.
 
     A line is the mean over seeds, its band ± the sample standard deviation (n - 1). A method of many variants has a
@@ -34,6 +36,7 @@ def draw_curves(runs: pd.DataFrame, curves: pd.DataFrame, title: str) -> Figure:
         runs: one row a run of one pair and recipe, with the columns of `name_cells`.
         curves: columns run_id, step, metric, value.
         title: the pair as printed.
+        chance: accuracy of guessing, 1 / classes.
     """
     lines = average_curves(runs, curves)
     variants = lines.groupby("method")["name"].nunique()
@@ -58,6 +61,11 @@ def draw_curves(runs: pd.DataFrame, curves: pd.DataFrame, title: str) -> Figure:
                     continue
                 low, high = line["mean"] - line["sd"], line["mean"] + line["sd"]
                 axis.fill_between(line["step"], low, high, color=looks[str(name)]["color"], alpha=0.18, linewidth=0)
+        if chance is not None:
+            for axis in panels[0]:
+                axis.axhline(chance, color=GREY, linewidth=1, linestyle="--")
+                axis.annotate("chance", (1, chance), xycoords=("axes fraction", "data"), ha="right", va="bottom",
+                              fontsize=9, color=GREY)  # fmt: skip
         _mark_confusion(panels[1, 0])
         _draw_schedules(panels[1, 1], lines)
         figure.suptitle(f"{title}\n{count_seeds(counts)}; {spread}", x=0.01, ha="left", fontsize=12)

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from results.across import average_pairs
-from results.statistics import cover_gap, estimate_paired, holm
+from results.gap import cover_gap
+from results.statistics import estimate_paired, holm
 
 SEEDS = (3, 5, 10)
 SD, COLLAPSE, SHARE = 0.03, -0.3, 0.1

@@ -1,0 +1,63 @@
+"""Figure of one pair: what choosing a checkpoint without target labels costs, run by run."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from experiments.record import names
+from experiments.validators import LAST, VALIDATORS
+from results.cells import UPPER
+from results.drawing.base import GREY, Material, colour_methods, styled
+from results.words import fraction, title_method
+
+
+def draw(material: Material) -> Iterator[tuple[str, Figure]]:
+    """Target accuracy of the step that each validator chooses, over that of the best step; target_only left out."""
+    for place, title, part in material.by_recipe():
+        runs = part.runs[part.runs["method"] != UPPER]
+        chosen = choose_all(part.curves[part.curves["run_id"].isin(runs.index)])
+        if chosen.empty:
+            continue
+        methods, colours = runs["method"], colour_methods(runs["method"])
+        scorers = [str(name) for name in chosen if name != "oracle"]
+        with styled():
+            figure = Figure(figsize=(2.6 * len(scorers) + 0.6, 3.6), layout="constrained")
+            panels = figure.subplots(1, len(scorers), squeeze=False, sharex=True, sharey=True)[0]
+            low = float(chosen.to_numpy().min()) - 0.02
+            for axis, scorer in zip(panels, scorers, strict=True):
+                axis.plot([low, 1.01], [low, 1.01], color=GREY, linewidth=1, linestyle="--")
+                for method, of_method in chosen.groupby(methods.reindex(chosen.index)):
+                    axis.plot(
+                        of_method["oracle"], of_method[scorer], "o", color=colours[str(method)], alpha=0.7,
+                        markersize=5, label=title_method(str(method)),
+                    )  # fmt: skip
+                regret = float((chosen["oracle"] - chosen[scorer]).mean())
+                axis.set_title(f"{scorer.replace('_', ' ')}\nregret {fraction(regret)}", loc="left", fontsize=9.5)
+                axis.set_aspect("equal")
+                axis.set_xlabel("best step (oracle)")
+            panels[0].set_ylabel("chosen step")
+            panels[-1].legend(fontsize=9, loc="lower right")
+            figure.suptitle(f"{title}: target accuracy by choice of the step, {len(chosen)} runs", x=0.01, ha="left")
+        yield f"{place} validators", figure
+
+
+def choose_all(curves: pd.DataFrame) -> pd.DataFrame:
+    """The target accuracy that each selection reports: a row a run, a column a selection, and `oracle`.
+
+    Args:
+        curves: columns run_id, step, metric, value.
+    """
+    by_step = curves.pivot_table(index=["run_id", "step"], columns="metric", values="value", aggfunc="last")
+    if names.TARGET_ACCURACY not in by_step:
+        return pd.DataFrame()
+    by_step = by_step.dropna(subset=[names.TARGET_ACCURACY]).sort_index()
+    accuracy = by_step[names.TARGET_ACCURACY]
+    chosen = {"oracle": accuracy.groupby("run_id").max(), LAST: accuracy.groupby("run_id").last()}
+    for name, validator in VALIDATORS.items():
+        if validator.curve in by_step:
+            # The later step on a tie, as `select` has it: the first one of the reversed rows.
+            scores = by_step[validator.curve].dropna()[::-1]
+            best = scores.groupby("run_id").idxmax()
+            chosen[name] = pd.Series(accuracy[list(best)].to_numpy(), index=best.index)
+    return pd.DataFrame(chosen)

@@ -1,0 +1,142 @@
+"""The figures of the catalogue beside curves and features: what they draw, and when they draw nothing."""
+
+import io
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from results.cells import CELL, summarise
+from results.drawing import FIGURES
+from results.drawing.base import Material, to_png, to_svg
+from results.drawing.ranks import list_cliques, rank
+from results.drawing.validators import choose_all
+from results.statistics import compare
+from tests.support.recorded_runs import describe_run, describe_table, make_curves, make_evaluations, report
+
+TARGETS = {"source_only": (0.5, 0.6, 0.7), "dann": (0.7, 0.9, 0.8), "target_only": (1.0, 1.0, 1.0)}
+
+
+def material(*described: dict[str, dict]) -> Material:
+    runs = report(*described)
+    curves = [
+        make_curves(run["metric.target_accuracy"], adversarial=run["method"] == "dann", seed=run["seed"]).assign(
+            run_id=run_id
+        )
+        for run_id, run in zip(runs.index, runs.to_dict("records"), strict=True)
+    ]
+    cells = summarise(runs).merge(compare(runs)[0], on=CELL, how="left")
+    return Material(runs, cells, pd.concat(curves, ignore_index=True), lambda run_id: make_evaluations())
+
+
+def alphas() -> list[dict[str, dict]]:
+    return describe_table(TARGETS) + [
+        describe_run("a_to_b", "dann", seed, 0.6, **{"method.alpha.gamma": "5.0"}) for seed in range(3)
+    ]
+
+
+def many() -> list[dict[str, dict]]:
+    return [
+        run
+        for number in range(4)
+        for run in describe_table(
+            {method: (0.5 + 0.1 * place,) for place, method in enumerate(("source_only", "dann", "cdan", "mdd"))},
+            f"s{number}_to_t{number}",
+        )
+    ]
+
+
+def drawn(name: str, *described: dict[str, dict]) -> dict[str, Figure]:
+    return dict(FIGURES[name](material(*described)))
+
+
+@pytest.mark.parametrize(
+    ("name", "described", "files"),
+    [
+        ("curves", describe_table(TARGETS), ["a_to_b curves"]),
+        ("features", describe_table(TARGETS), ["a_to_b features"]),
+        ("gaps", describe_table(TARGETS), ["gaps"]),
+        ("gaps", describe_table({"dann": (0.5,)}), []),
+        ("seeds", describe_table(TARGETS), ["a_to_b seeds"]),
+        ("schedules", alphas(), ["a_to_b schedules"]),
+        ("schedules", describe_table(TARGETS), []),
+        ("validators", describe_table(TARGETS), ["a_to_b validators"]),
+        ("ranks", many(), ["ranks"]),
+        ("ranks", describe_table(TARGETS), []),
+    ],
+)
+def test_every_figure_is_drawn_where_it_says_something(name: str, described: list, files: list[str]) -> None:
+    figures = drawn(name, *described)
+    assert list(figures) == files
+    for figure in figures.values():
+        pixels = np.asarray(Image.open(io.BytesIO(to_png(figure, dpi=40))))
+        assert len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0)) > 20
+
+
+def test_equal_figures_give_equal_vectors() -> None:
+    contents = [to_svg(*drawn("gaps", *describe_table(TARGETS)).values()) for _ in range(2)]
+    assert contents[0] == contents[1]
+    assert b"<svg" in contents[0]
+
+
+def test_gaps_stand_between_their_anchors() -> None:
+    [axis] = drawn("gaps", *describe_table(TARGETS))["gaps"].axes
+    assert [line.get_xdata()[0] for line in axis.lines if line.get_marker() == "o"] == [pytest.approx(0.5)]  # type: ignore[index]
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["DANN, n = 3"]
+
+
+def test_every_seed_is_a_dot_and_the_mean_a_bar() -> None:
+    [axis] = drawn("seeds", *describe_table(TARGETS))["a_to_b seeds"].axes
+    dots = {line.get_ydata()[0]: list(line.get_xdata()) for line in axis.lines if line.get_marker() == "o"}  # type: ignore[index,arg-type]
+    bars = {line.get_ydata()[0]: line.get_xdata()[0] for line in axis.lines if line.get_marker() == "|"}  # type: ignore[index]
+    assert dots[-1] == [0.7, 0.9, 0.8]  # below source only
+    assert bars[-1] == pytest.approx(0.8)
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["source only", "DANN", "target only"]
+
+
+def test_schedules_stand_over_the_accuracy_they_gave() -> None:
+    figure = drawn("schedules", *alphas())["a_to_b schedules"]
+    right = figure.axes[1]
+    points = [line for line in right.lines if line.get_marker() == "o"]
+    assert sorted(float(line.get_ydata()[0]) for line in points) == pytest.approx([0.6, 0.8])  # type: ignore[index]
+    assert [line.get_ydata()[0] for line in right.lines if line.get_linestyle() == "--"] == [  # type: ignore[index]
+        pytest.approx(0.6), 1.0,
+    ]  # fmt: skip
+
+
+def test_what_each_validator_chooses() -> None:
+    # Target accuracy rises to the last step; the predictions are sure at step 60 only.
+    curves = make_curves(0.8, adversarial=True).assign(run_id="run0")
+    [row] = choose_all(curves).to_dict("records")
+    assert row == pytest.approx(
+        {
+            "oracle": 0.8,
+            "last": 0.8,
+            "source_accuracy": 0.8,  # equal at all steps: the last
+            "negative_entropy": 0.48,
+            "information_maximisation": 0.48,
+            "nuclear_norm": 0.48,
+        }
+    )
+
+
+def test_ranks_by_hand() -> None:
+    # Demšar (2006), table 5a: the critical difference of q = 2.343, k = 3 of two-tailed Nemenyi at .05.
+    scores = pd.DataFrame({"a": [0.9, 0.8, 0.9], "b": [0.8, 0.7, 0.9], "c": [0.1, 0.1, 0.1]})
+    ranks, _, critical = rank(scores)
+    assert ranks.to_dict() == pytest.approx({"a": (1 + 1 + 1.5) / 3, "b": (2 + 2 + 1.5) / 3, "c": 3.0})
+    assert critical == pytest.approx(2.343 * math.sqrt(3 * 4 / (6 * 3)), rel=1e-3)
+
+
+def test_bars_join_the_largest_groups_that_are_not_told_apart() -> None:
+    assert list_cliques(pd.Series([1.0, 1.5, 2.4, 4.0]), critical=1.0) == [(1.0, 1.5), (1.5, 2.4)]
+    assert list_cliques(pd.Series([1.0, 1.5, 1.9]), critical=1.0) == [(1.0, 1.9)]
+    assert list_cliques(pd.Series([1.0, 2.5]), critical=1.0) == []
+
+
+def test_the_chance_line_is_one_over_the_classes() -> None:
+    target = drawn("curves", *describe_table(TARGETS))["a_to_b curves"].axes[0]
+    assert [line.get_ydata()[0] for line in target.lines if line.get_linestyle() == "--"] == [1 / 3]  # type: ignore[index]
