@@ -103,7 +103,6 @@ def run(name: str, options: Sequence[str]) -> int:
     from experiments.launch import check_all, read_command
     from experiments.work.bundles import bundle
     from experiments.work.driver import work_off
-    from experiments.work.local import Local
 
     launch = read_command("run", name, options)
     if launch.help:
@@ -114,7 +113,7 @@ def run(name: str, options: Sequence[str]) -> int:
     outcome = work_off(
         launch.experiments,
         launch.name,
-        open_pool=lambda bundles: Local(min(launch.how.workers, bundles), machine, launch.modules),
+        open_pool=lambda bundles: launch.how.open_pool(bundles, launch.modules),
         bundle=lambda experiments: bundle(experiments, machine),
         console=console,
     )

@@ -31,6 +31,8 @@ from experiments.record.folder import folder_of
 from experiments.record.names import RUN
 from experiments.training.alone import sample_shape
 from experiments.training.machine import Machine
+from experiments.work.driver import Pool
+from experiments.work.pools import open_pool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,12 @@ class How:
     """no, inductor (fuses kernels) or cudagraphs (replays all kernels of a step as one)."""
     deterministic: bool = False
     """On CUDA: the same bits every time, at some cost. The CPU gives them always."""
+    cluster: str = ""
+    """Train on a Ray cluster: local starts one here, auto joins the one of this machine, ray://host:port another."""
+    slurm: str = ""
+    """Train as SLURM jobs, `workers` of them at a time: partition=gpu,gpus=1,minutes=600."""
+    gpus: float = 0.0
+    """GPUs of the cluster that a bundle takes; 0.25 puts four on one."""
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -54,6 +62,18 @@ class How:
     def machine(self) -> Machine:
         """How each run computes."""
         return Machine(device=self.device, compile=self.compile, deterministic=self.deterministic)  # type: ignore
+
+    def open_pool(self, bundles: int, modules: Sequence[str]) -> Pool:
+        """Who trains so many bundles."""
+        return open_pool(
+            bundles,
+            workers=self.workers,
+            machine=self.machine,
+            modules=modules,
+            cluster=self.cluster,
+            slurm=self.slurm,
+            gpus=self.gpus,
+        )
 
 
 @dataclass(frozen=True)

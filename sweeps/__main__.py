@@ -73,7 +73,6 @@ def list_sweeps() -> int:
 
 def run(name: str, options: Sequence[str]) -> int:
     from experiments.launch import check_all
-    from experiments.work.local import Local
     from sweeps.launch import read_command
     from sweeps.study import open_study
     from sweeps.work import work_off_sweep
@@ -87,7 +86,7 @@ def run(name: str, options: Sequence[str]) -> int:
     for sweep in launch.sweeps:
         outcome = work_off_sweep(
             sweep,
-            open_pool=lambda: Local(how.workers, how.machine, launch.modules),
+            open_pool=lambda: how.open_pool(how.workers, launch.modules),
             console=console,
             machine=how.machine,
             ordered=launch.order.ordered,
@@ -167,7 +166,6 @@ def replay(name: str, trial: str, options: Sequence[str]) -> int:
 def report(name: str, options: Sequence[str]) -> int:
     from experiments.work.bundles import bundle
     from experiments.work.driver import work_off
-    from experiments.work.local import Local
     from sweeps.launch import read_command
     from sweeps.report import completed, list_contenders, write_report
     from sweeps.study import folder_of_study, open_study
@@ -184,7 +182,7 @@ def report(name: str, options: Sequence[str]) -> int:
         outcome = work_off(
             [run for contender in contenders for run in contender.runs],
             f"sweep_{sweep.name}_confirmation",
-            open_pool=lambda bundles: Local(min(launch.how.workers, bundles), launch.how.machine, launch.modules),
+            open_pool=lambda bundles: launch.how.open_pool(bundles, launch.modules),
             bundle=lambda experiments: bundle(experiments, launch.how.machine),
             console=console,
         )

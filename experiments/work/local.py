@@ -1,29 +1,25 @@
 """A pool of processes on this machine, one bundle at a time each."""
 
 import ctypes
-import importlib
 import multiprocessing
 import os
 import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
 
-from experiments.errors import is_ours
 from experiments.training.machine import AUTOMATIC, Machine
 from experiments.work.bundles import Bundle
 from experiments.work.driver import Ended
+from experiments.work.serving import GRACE_S, prepare_worker, train_members
 from experiments.work.stopping import told_to_stop
 
-GRACE_S = 25.0  # for the step in work and its checkpoint; a cluster gives 30 s
 PARENT_DEATH = 1  # PR_SET_PDEATHSIG of Linux
 
 
@@ -121,28 +117,10 @@ def _serve(line: Connection, parent: int, machine: Machine, modules: Sequence[st
     """Train bundles as they come, until the parent hangs up or asks for the end."""
     _end_with(parent)
     with told_to_stop() as must_stop, suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
-        import torch
-
-        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-        for module in modules:
-            importlib.import_module(module)
-        from experiments.work.run import train_runs
-
+        prepare_worker(modules)
         while not must_stop():
             if line.poll(0.5):
-                line.send(_train(train_runs, line.recv(), machine, must_stop))
-
-
-def _train(train_runs: Any, members: Bundle, machine: Machine, must_stop: Any) -> Ended:
-    try:
-        return Ended(members, in_use=tuple(train_runs(members, machine, must_stop)))
-    except KeyboardInterrupt:
-        return Ended(members)
-    except Exception as error:
-        if is_ours(error):
-            return Ended(members, error=str(error))
-        traceback.print_exc()  # a bug: its own words, once
-        return Ended(members, died=f"a worker met {type(error).__name__}: {error}; its traceback is above")
+                line.send(train_members(line.recv(), machine, must_stop=must_stop))
 
 
 def _end_with(parent: int) -> None:
