@@ -118,7 +118,7 @@ def test_stale_runs_are_said_trained_again_and_reach_mlflow_again(client, monkey
     pool.ended = ended
     outcome = work_here(experiments, pool=pool)
     assert (outcome.trained, outcome.skipped, outcome.undelivered) == (2, 0, "")
-    assert "2 finished runs are stale and are trained again: its data have changed" in capsys.readouterr().out
+    assert "2 finished runs are stale and trained again: its data have changed" in capsys.readouterr().out
     found = client.search_runs([client.get_experiment_by_name("toy").experiment_id])
     assert len(found) == 4
     assert {each.info.status for each in found} == {"FINISHED"}

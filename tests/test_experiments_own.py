@@ -170,7 +170,7 @@ def test_one_of_each_kind_from_outside(own, runs, client):
     own("mine", MINE + "# changed")
     code, said = run(own, "run", "mine:table", "--method.margin", "3", "--sharpness.height", "5")
     assert code == 0
-    assert "2 finished runs are stale and are trained again: the source of a module that it names has changed" in said
+    assert "2 finished runs are stale and trained again: the source of a module that it names has changed" in said
 
 
 def test_what_is_brought_by_option_needs_no_recipe(own, runs, client):
