@@ -286,6 +286,7 @@ LAST_LAYERS: dict[str, Callable[[], nn.Module]] = {
         nn.Unflatten(1, (4, 4)), nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), nn.Flatten(), nn.Linear(16, 1)
     ),
     "half precision": lambda: nn.Sequential(_Cast(torch.bfloat16), nn.Linear(16, 1).bfloat16(), _Cast(torch.float32)),
+    "scripted": lambda: torch.jit.script(nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 1))),
     "compiled": lambda: torch.compile(nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 1)), backend="eager"),
     "a maximum of zeros": lambda: nn.Sequential(
         nn.Unflatten(1, (1, 16)), nn.MaxPool1d(4), nn.Flatten(), nn.Linear(4, 1)
@@ -318,6 +319,7 @@ class _Cast(nn.Module):
 
 # torch.compile looks at the gradient of what it is given.
 @pytest.mark.filterwarnings(r"ignore:The \.grad attribute of a Tensor that is not a leaf")
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
 @pytest.mark.parametrize("name", LAST_LAYERS)
 def test_layers_that_are_hard_to_measure(networks, batch, name: str) -> None:
     """States that change, kinks, zeros, narrow dtypes: healthy, and with the loss subtracted still found out."""
