@@ -1,7 +1,17 @@
 """The catalogue of methods. A method of a user's own needs no line here: a recipe names its class."""
 
 from experiments.methods.anchors import SourceOnly, TargetOnly
-from experiments.methods.base import Adversarial, BothDomains, Losses, Method, Passed, mean_of_training, open_splits
+from experiments.methods.base import (
+    Adversarial,
+    BothDomains,
+    Losses,
+    Method,
+    Passed,
+    Reads,
+    divide_target,
+    mean_of_training,
+    open_splits,
+)  # fmt: skip
 from experiments.methods.bnm import BNM
 from experiments.methods.cdan import CDAN
 from experiments.methods.coral import CORAL
@@ -17,5 +27,6 @@ METHODS: dict[str, type[Method]] = {
 }
 
 __all__ = [
-    "METHODS", "Adversarial", "BothDomains", "Losses", "Method", "Passed", "mean_of_training", "open_splits"
+    "METHODS", "Adversarial", "BothDomains", "Losses", "Method", "Passed", "Reads", "divide_target", "mean_of_training",
+    "open_splits",
 ]  # fmt: skip

@@ -85,7 +85,8 @@ class Alone:
             features, logits = self.networks.predict(inputs)
             return features.unsqueeze(0), logits.unsqueeze(0)
 
-        self._samples = self._samples or Samples(self._pair, self._mean, self.experiments[0].augment.crop)
+        crop = self.experiments[0].augment.crop
+        self._samples = self._samples or Samples(self._pair, self._mean, self._method.reads, crop)
         self.networks.eval()
         try:
             return evaluate(predict, self._samples)
