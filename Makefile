@@ -45,7 +45,7 @@ format: venv  ## let ruff format and mend what it can
 ui: venv  ## open the MLflow UI with this repository's runs on http://127.0.0.1:5000
 	@$(RUN) -m experiments ui
 
-frameworks: venv  ## test grl beside JAX, TensorFlow and the oldest admitted torch, each in an environment of its own
+frameworks: venv  ## test grl beside JAX, TensorFlow, the trainers of its recipes and the oldest admitted torch
 	@$(RUN) -m tests.support.frameworks
 
 lock: venv  ## resolve requirements.txt anew from pyproject.toml

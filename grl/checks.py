@@ -6,6 +6,7 @@ from numbers import Real
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor  # pyright: ignore
 from torch.compiler import is_compiling
 from torch.utils._python_dispatch import _disable_current_modes  # pyright: ignore
 
@@ -54,9 +55,9 @@ def require_count(name: str, value: object, minimum: int = 1) -> int:
 
 def is_readable(value: Tensor) -> bool:
     """Whether the values of a tensor can be looked at without a wait: on the CPU, in eager mode, and plain."""
-    if not value.is_cpu or is_compiling() or torch._C._are_functorch_transforms_active():  # pyright: ignore
+    if not value.is_cpu or is_compiling() or type(value) not in _PLAIN:
         return False
-    return type(value) in _PLAIN and value.numel() > 0
+    return value.numel() > 0 and not is_functorch_wrapped_tensor(value)  # pyright: ignore
 
 
 _PLAIN = (Tensor, torch.nn.Parameter)

@@ -13,7 +13,7 @@ def measure_chance(domain_labels: Tensor) -> float:
 
     H = -sum_k s_k · log s_k, with the share s_k of domain k: ln K where all have as many, ln 2 for two.
     """
-    shares = [count / len(domain_labels) for count in Counter(list_labels(domain_labels)).values()]
+    shares = [count / domain_labels.numel() for count in Counter(list_labels(domain_labels)).values()]
     return -sum(share * math.log(share) for share in shares)
 
 

@@ -82,7 +82,8 @@ def stand_in(networks: Sequence[nn.Module], *, wide: bool) -> Generator[None]:
         for module, parameters, buffers, plain in kept:
             for name, tensor in parameters.items():
                 setattr(module, name, tensor)
-            module._buffers.update(buffers)  # pyright: ignore
+            for name, tensor in buffers.items():
+                module._buffers[name] = tensor  # pyright: ignore
             vars(module).update(plain)
 
 

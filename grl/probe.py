@@ -53,4 +53,4 @@ def _test_probe(values: Tensor, signs: Tensor, train: Tensor) -> float:
 
 def list_labels(domain_labels: Tensor) -> list[float]:
     """Return domain labels as numbers."""
-    return cast("list[float]", domain_labels.double().tolist())  # pyright: ignore
+    return cast("list[float]", domain_labels.double().flatten().tolist())  # pyright: ignore

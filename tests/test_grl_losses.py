@@ -17,12 +17,14 @@ from grl.losses import (
     AdversarialLoss,
     MultilinearMap,
     RandomisedMultilinearMap,
+    attribute_adversarial_loss,
     build_multilinear_map,
     classifier_discrepancy_loss,
     conditional_domain_loss,
     domain_adversarial_loss,
     margin_disparity_loss,
     nuclear_discrepancy_loss,
+    several_adversarial_losses,
 )
 
 N_SOURCE, N_TARGET, WIDTH, CLASSES = 6, 8, 5, 3
@@ -297,10 +299,43 @@ FEATURES, DOMAINS = torch.ones(4, 5), torch.tensor([0, 0, 1, 1])
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: domain_loss(torch.zeros(4, 1), DOMAINS), r"must both have shape \(N,\).*got \(4, 1\) and \(4,\)"),
+        (
+            lambda: domain_loss(torch.zeros(4, 1), DOMAINS),
+            r"domain_logits must have shape \(N,\) or \(N, K\), K >= 2.*got \(4, 1\) and \(4,\)",
+        ),
+        (lambda: domain_loss(torch.zeros(()), torch.zeros(())), r"got \(\) and \(\)"),
         (lambda: domain_loss(torch.zeros(3), DOMAINS), r"got \(3,\) and \(4,\)"),
         (lambda: domain_loss(torch.zeros(0), torch.zeros(0)), r"N >= 1, got \(0,\) and \(0,\)"),
-        (lambda: domain_adversarial_loss(nn.Linear(5, 2), FEATURES, DOMAINS), r"one logit per sample.*got \(4, 2\)"),
+        (
+            lambda: domain_adversarial_loss(lambda f: f.sum(), FEATURES, DOMAINS),
+            r"domain_classifier must return one logit per sample, \(4,\) or \(4, 1\), or .* \(4, K\), got \(\)",
+        ),
+        (
+            lambda: domain_adversarial_loss(nn.Linear(5, 1), FEATURES, DOMAINS, mask=torch.ones(3, dtype=torch.bool)),
+            r"mask must have the shape of domain_labels, .*got \(3,\) for domain_labels of shape \(4,\)",
+        ),
+        (
+            lambda: conditional_domain_loss(nn.Linear(5, 1), FEATURES[:, None], torch.zeros(4, 1, 3), DOMAINS),
+            r"features must have one more dimension than domain_labels, .* got \(4, 1, 5\) for \(4,\)",
+        ),
+        (
+            lambda: conditional_domain_loss(nn.Linear(5, 1), FEATURES, torch.zeros(4, 3), DOMAINS),
+            r"domain_classifier must take the mapped features, 15 wide .* got one for the features alone, 5 wide",
+        ),
+        (
+            lambda: margin_disparity_loss(nn.Linear(5, 3), FEATURES, torch.zeros(4, 3), DOMAINS, sources=0),
+            r"sources must be an integer >= 1, got 0",
+        ),
+        (
+            lambda: attribute_adversarial_loss(nn.Linear(5, 2), FEATURES, DOMAINS),
+            r"regressor must return one estimate per sample, \(4,\) or that and 1, got \(4, 2\)",
+        ),
+        (lambda: attribute_adversarial_loss(nn.Linear(5, 1), FEATURES, DOMAINS[:3]), r"attribute must have shape"),
+        (
+            lambda: several_adversarial_losses({"a": lambda f, a: None}, FEATURES, {"b": 1.0}),
+            r"alphas must have the names of terms, \['a'\], at least one, got \['b'\]",
+        ),
+        (lambda: several_adversarial_losses({}, FEATURES, {}), r"at least one, got \[\]"),
         (
             lambda: domain_adversarial_loss(nn.Linear(5, 1), FEATURES, DOMAINS[:3]),
             r"domain_labels must have shape \(N,\)",
@@ -330,3 +365,247 @@ FEATURES, DOMAINS = torch.ones(4, 5), torch.tensor([0, 0, 1, 1])
 def test_bad_input(call, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# Domain labels: one rule for all losses
+
+
+torch.manual_seed(0)
+HEADS = nn.ModuleDict(
+    {"single": nn.Linear(5, 1), "wide": nn.Linear(15, 1), "first": nn.Linear(5, 3), "second": nn.Linear(5, 3)}
+)
+LOSSES = ["domain_loss", "dann", "cdan", "cdan+e", "mdd", "daln", "mcd"]
+
+
+def run_loss(name: str, features: Tensor, labels: Tensor, mask: Tensor | None = None) -> Tensor:
+    """One loss of these features, (N, 5) or (N, T, 5), with heads that are always the same."""
+    heads = copy.deepcopy(HEADS).to(features.dtype)
+    single, wide, first, second = heads.values()
+    match name:
+        case "domain_loss":
+            return domain_loss(single(features).squeeze(-1), labels, mask=mask)
+        case "dann":
+            return domain_adversarial_loss(single, features, labels, mask=mask).loss
+        case "cdan" | "cdan+e":
+            weighted = name == "cdan+e"
+            return conditional_domain_loss(
+                wide, features, first(features), labels, mask=mask, entropy_weights=weighted
+            ).loss
+        case "mdd":
+            return margin_disparity_loss(second, features, first(features), labels, mask=mask).loss
+        case "daln":
+            return nuclear_discrepancy_loss(first, features, labels, mask=mask).loss
+        case _:
+            return classifier_discrepancy_loss(first, second, features, labels, mask=mask).loss
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(
+    ("wrong", "printed"),
+    [
+        (torch.tensor([0, 0, 1, 2]), "2"),
+        (torch.tensor([0, 255, 1, 1], dtype=torch.uint8), "255"),
+        (torch.tensor([0, 0, 1, -1]), "-1"),
+        (torch.tensor([0, 0, 1, -100]), "-100"),
+        (torch.tensor([0.0, 0.0, 1.0, math.nan]), "nan"),
+        (torch.tensor([0.0, 0.5, 1.0, 1.0]), "0.5"),
+        (torch.tensor([0.0, 0.0, math.inf, 1.0], dtype=torch.float16), "inf"),
+    ],
+)
+def test_labels_out_of_range_are_refused(loss: str, wrong: Tensor, printed: str) -> None:
+    with pytest.raises(ValueError, match=rf"domain_labels must be integers from 0 to 1, got {printed}$"):
+        run_loss(loss, FEATURES, wrong)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("wrong", [2.0, -1.0, math.nan, 0.5])
+def test_labels_that_cannot_be_read_make_the_loss_nan(loss: str, wrong: float) -> None:
+    """Under a transform, as on an accelerator, no value is waited for."""
+    rows = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, wrong]])
+    right, poisoned = torch.func.vmap(lambda labels: run_loss(loss, FEATURES, labels))(rows)
+    torch.testing.assert_close(right, run_loss(loss, FEATURES, DOMAINS))
+    assert poisoned.isnan()
+
+
+def test_labels_in_a_compiled_program() -> None:
+    torch._dynamo.reset()
+    compiled = torch.compile(lambda z, d: domain_loss(z, d), backend="aot_eager", fullgraph=True)
+    assert compiled(torch.zeros(4), DOMAINS).item() == pytest.approx(math.log(2))
+    assert compiled(torch.zeros(4), torch.tensor([0, 0, 1, 255])).isnan()
+    assert compiled(torch.zeros(4, 3), torch.tensor([0, 0, 1, 2])).item() == pytest.approx(math.log(3))
+    assert compiled(torch.zeros(4, 3), torch.tensor([0, 0, 1, -100])).isnan()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.float16, torch.float64])
+def test_labels_of_any_dtype(loss: str, dtype: torch.dtype) -> None:
+    torch.testing.assert_close(run_loss(loss, FEATURES, DOMAINS.to(dtype)), run_loss(loss, FEATURES, DOMAINS))
+
+
+# Half precision: sums over samples
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("autocast", [True, False])
+def test_many_samples_in_half_precision(loss: str, dtype: torch.dtype, autocast: bool) -> None:
+    """70,000 samples of a domain, as in segmentation: more than float16 counts."""
+    features = torch.randn(16, 5, generator=torch.Generator().manual_seed(0)).repeat(8750, 1)
+    labels = torch.tensor([0, 1]).repeat_interleave(8).repeat(8750)
+    expected = run_loss(loss, features[:16], labels[:16])
+    if autocast:
+        with torch.autocast("cpu", dtype=dtype):
+            found = run_loss(loss, features, labels)
+    else:
+        found = run_loss(loss, features.to(dtype), labels)
+    assert found.dtype == torch.float32
+    if loss == "daln":  # a norm of N rows, over N: that of n rows is sqrt(N / n) greater
+        expected = expected / math.sqrt(8750)
+    torch.testing.assert_close(found, expected, rtol=0.05, atol=0.05 * expected.abs().item())
+
+
+# K domains
+
+
+@given(
+    rows=st.lists(st.tuples(st.lists(st.floats(-30, 30), min_size=4, max_size=4), st.integers(0, 3)), min_size=1),
+)
+def test_k_domains_against_torch(rows: list[tuple[list[float], int]]) -> None:
+    logits = torch.tensor([row[0] for row in rows], dtype=torch.float64)
+    labels = torch.tensor([row[1] for row in rows])
+    torch.testing.assert_close(domain_loss(logits, labels), F.cross_entropy(logits, labels))
+
+
+@pytest.mark.parametrize("domains", [2, 3, 7])
+def test_chance_is_ln_k(domains: int) -> None:
+    labels = torch.arange(domains)
+    assert domain_loss(torch.zeros(domains, domains), labels).item() == pytest.approx(math.log(domains))
+
+
+def test_two_domains_as_two_logits_are_the_one_logit() -> None:
+    z, d = torch.randn(8), torch.tensor([0, 1] * 4)
+    torch.testing.assert_close(domain_loss(torch.stack([torch.zeros(8), z], 1), d), domain_loss(z, d))
+
+
+@pytest.mark.parametrize(("conditional", "entropy_weights"), [(False, False), (True, False), (True, True)])
+def test_k_domains_reversed(conditional: bool, entropy_weights: bool) -> None:
+    """Against a loop over domains written from the formula; the features get -alpha times its gradient."""
+    torch.manual_seed(0)
+    alpha, domains = 0.3, 3
+    x = torch.randn(10, 5, dtype=torch.float64, requires_grad=True)
+    logits = torch.randn(10, 4, dtype=torch.float64)
+    labels = torch.tensor([0, 0, 0, 0, 0, 1, 1, 1, 2, 2])
+    head = nn.Linear(20 if conditional else 5, domains).double()
+    g = logits.softmax(1)
+    if conditional:
+        found = conditional_domain_loss(head, x, logits, labels, alpha, entropy_weights=entropy_weights)
+        seen = torch.einsum("nf,nc->nfc", x, g).flatten(1)
+    else:
+        found, seen = domain_adversarial_loss(head, x, labels, alpha), x
+    losses = -torch.log(head(seen).softmax(1))[range(10), labels]
+    if entropy_weights:
+        w = 1 + torch.exp((g * g.log()).sum(1))
+        parts = [(w * losses)[labels == k].sum() / w[labels == k].sum() for k in range(domains)]
+        expected = sum(parts) / domains
+    else:
+        expected = losses.mean()
+    assert found.domain_logits is not None
+    assert found.domain_logits.shape == (10, domains)
+    torch.testing.assert_close(found.loss, expected)
+    mine = torch.autograd.grad(found.loss, [x, head.weight])
+    true = torch.autograd.grad(expected, [x, head.weight])
+    torch.testing.assert_close(mine[0], -alpha * true[0])
+    torch.testing.assert_close(mine[1], true[1])
+
+
+@pytest.mark.parametrize("loss", ["mdd", "daln", "mcd"])
+def test_several_sources_and_targets_are_taken_together(loss: str) -> None:
+    torch.manual_seed(0)
+    features, logits = torch.randn(9, 5), torch.randn(9, 3)
+    first, second = nn.Linear(5, 3), nn.Linear(5, 3)
+    run = {
+        "mdd": lambda y, **k: margin_disparity_loss(first, features, logits, y, **k).loss,
+        "daln": lambda y, **k: nuclear_discrepancy_loss(first, features, y, **k).loss,
+        "mcd": lambda y, **k: classifier_discrepancy_loss(first, second, features, y, **k).loss,
+    }[loss]
+    many, two = torch.tensor([0, 1, 2, 3, 4, 0, 1, 2, 3]), torch.tensor([0, 0, 0, 1, 1, 0, 0, 0, 1])
+    assert torch.equal(run(many, sources=3, targets=2), run(two))
+    with pytest.raises(ValueError, match="domain_labels must be integers from 0 to 3, got 4"):
+        run(many, sources=3)
+
+
+# Masks
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("filler", [0.0, 1e30, math.nan, math.inf])
+def test_padding_counts_nothing(loss: str, filler: float) -> None:
+    """Sequences of other lengths: the loss and the gradient of their steps in one row."""
+    torch.manual_seed(1)
+    lengths = torch.tensor([3, 1, 4, 2])
+    mask = torch.arange(4) < lengths[:, None]  # (N, T)
+    x = torch.randn(4, 4, 5, dtype=torch.float64)
+    padded = torch.where(mask.unsqueeze(-1), x, filler).requires_grad_()
+    flat = x[mask].requires_grad_()
+    rows = DOMAINS.unsqueeze(1).expand(4, 4)
+    expected = run_loss(loss, flat, rows[mask])
+    found = run_loss(loss, padded, DOMAINS if loss != "domain_loss" else rows, mask)
+    torch.testing.assert_close(found, expected)
+    (grad,) = torch.autograd.grad(found, padded)
+    torch.testing.assert_close(grad[mask], torch.autograd.grad(expected, flat)[0])
+    if math.isfinite(filler):  # 0 · NaN is not ours: a head multiplies what is in the padding by its weights
+        assert torch.equal(grad[~mask], torch.zeros_like(grad[~mask]))
+
+
+def test_labels_in_the_padding_may_be_anything() -> None:
+    mask = torch.tensor([True, True, False, False])
+    ignored = domain_loss(torch.tensor([1.0, 2.0, 3.0, 4.0]), torch.tensor([0, 1, -100, 7]), mask=mask)
+    torch.testing.assert_close(ignored, domain_loss(torch.tensor([1.0, 2.0]), torch.tensor([0, 1])))
+    assert domain_loss(torch.ones(2), torch.tensor([0, 1]), mask=torch.zeros(2, dtype=torch.bool)) == 0.0
+
+
+def test_a_mask_is_bool() -> None:
+    with pytest.raises(TypeError, match=r"mask must be of dtype bool, .* got torch.int64"):
+        domain_adversarial_loss(nn.Linear(5, 1), FEATURES, DOMAINS, mask=torch.ones(4, dtype=torch.int64))
+
+
+# Several adversaries, and a real-valued attribute
+
+
+def test_a_real_valued_attribute() -> None:
+    torch.manual_seed(0)
+    x, s = torch.randn(6, 5, requires_grad=True), torch.linspace(-1, 1, 6)
+    head = nn.Linear(5, 1)
+    loss = attribute_adversarial_loss(head, x, s, 0.3).loss
+    expected = F.mse_loss(head(x).squeeze(1), s)
+    torch.testing.assert_close(loss, expected)
+    mine, true = (torch.autograd.grad(v, [x, head.weight]) for v in (loss, expected))
+    torch.testing.assert_close(mine[0], -0.3 * true[0])
+    torch.testing.assert_close(mine[1], true[1])
+    blind = attribute_adversarial_loss(lambda f: f[:, 0] * 0 + s.mean(), x, s).loss
+    torch.testing.assert_close(blind, s.var(correction=0))
+    mask = torch.tensor([True, False] * 3)
+    torch.testing.assert_close(
+        attribute_adversarial_loss(head, x, s, mask=mask).loss, F.mse_loss(head(x[mask]).squeeze(1), s[mask])
+    )
+
+
+def test_several_adversaries_have_an_alpha_each() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(4, 5, requires_grad=True)
+    one, two = nn.Linear(5, 1), nn.Linear(5, 3)
+    speakers = torch.tensor([0, 2, 1, 0])
+    terms = {
+        "domain": lambda f, a: domain_adversarial_loss(one, f, DOMAINS, a),
+        "speaker": lambda f, a: domain_adversarial_loss(two, f, speakers, a),
+    }
+    found = several_adversarial_losses(terms, x, {"domain": 0.3, "speaker": torch.tensor(2.0)})
+    plain = domain_loss(one(x).squeeze(1), DOMAINS), domain_loss(two(x), speakers)
+    torch.testing.assert_close(found.loss, plain[0] + plain[1])
+    torch.testing.assert_close(found.each["speaker"].loss, plain[1])
+    (grad,) = torch.autograd.grad(found.loss, x, retain_graph=True)
+    true = [torch.autograd.grad(p, x, retain_graph=True)[0] for p in plain]
+    torch.testing.assert_close(grad, -0.3 * true[0] - 2.0 * true[1])
+    torch.testing.assert_close(
+        torch.autograd.grad(found.loss, two.weight, retain_graph=True), torch.autograd.grad(plain[1], two.weight)
+    )

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch._subclasses import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from grl import GradientReversal, gradient_reversal
 
@@ -258,17 +260,78 @@ def test_bad_alpha(alpha: object, error: type[Exception], message: str) -> None:
         gradient_reversal(torch.ones(4, 5), alpha)  # pyright: ignore
 
 
-@pytest.mark.parametrize("alpha", [math.nan, math.inf, -1.0])
-def test_bad_alpha_of_the_module(alpha: float) -> None:
-    with pytest.raises(ValueError, match="alpha must be finite and >= 0"):
-        GradientReversal(alpha)
-    layer = GradientReversal()
-    with pytest.raises(ValueError, match="alpha must be finite and >= 0"):
+BAD_MODULE_ALPHAS = [
+    *((kind(value), ValueError) for value in (math.nan, math.inf, -1.0) for kind in (float, torch.tensor, np.float32)),
+    (torch.tensor([-1.0]), ValueError),
+    (torch.tensor(1), TypeError),
+    (torch.tensor(True), TypeError),
+    (torch.tensor(1j), TypeError),
+    (torch.ones(3), TypeError),
+    (torch.ones(0), TypeError),
+    (nn.Parameter(torch.tensor(0.5)), TypeError),
+    (torch.tensor(0.5, requires_grad=True), TypeError),
+    ("1", TypeError),
+    (None, TypeError),
+    (True, TypeError),
+]
+
+
+@pytest.mark.parametrize(("alpha", "error"), BAD_MODULE_ALPHAS)
+def test_bad_alpha_of_the_module(alpha: object, error: type[Exception]) -> None:
+    """One rule for constructor, assignment and loading; the layer keeps what it had."""
+    with pytest.raises(error, match="alpha must"):
+        GradientReversal(alpha)  # pyright: ignore
+    layer = GradientReversal(0.25)
+    with pytest.raises(error, match="alpha must"):
         layer.alpha = alpha  # pyright: ignore
-    assert layer.alpha == 1.0
-    layer.alpha.fill_(alpha)
-    with pytest.raises(ValueError, match="alpha must be finite and >= 0"):
-        layer(torch.ones(2))
+    if isinstance(alpha, Tensor) and alpha.numel() == 1:
+        with pytest.raises(error, match="alpha must"):
+            layer.load_state_dict({"alpha": alpha})
+    assert layer.alpha == 0.25
+    assert list(layer.buffers()) == [layer.alpha]
+    assert list(layer.parameters()) == []
+
+
+@pytest.mark.parametrize("write", [lambda a, v: a.fill_(v), lambda a, v: a.data.fill_(v), lambda a, v: a.copy_(v)])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, 0.75])
+def test_what_is_written_into_the_buffer_is_seen(write, value: float) -> None:
+    layer, x = GradientReversal(0.5), torch.ones(2, requires_grad=True)
+    layer(x)
+    write(layer.alpha, torch.tensor(value))
+    if value == 0.75:
+        assert differentiate(layer(x).sum(), x)[0].tolist() == [-0.75, -0.75]
+    else:
+        with pytest.raises(ValueError, match="alpha must be finite and >= 0"):
+            layer(x)
+
+
+@pytest.mark.parametrize(
+    "alpha", [0.5, np.float64(0.5), torch.tensor(0.5), torch.tensor([[0.5]]), torch.tensor(0.5).half()]
+)
+def test_good_alphas_of_the_module(alpha: object) -> None:
+    layer = GradientReversal(alpha)  # pyright: ignore
+    assert layer.alpha.shape == ()
+    layer = GradientReversal()
+    layer.alpha = alpha  # pyright: ignore
+    x = torch.ones(2, requires_grad=True)
+    assert differentiate(layer(x).sum(), x)[0].tolist() == [-0.5, -0.5]
+
+
+@pytest.mark.parametrize("value", [-1.0, math.nan, math.inf])
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16])
+def test_an_alpha_that_cannot_be_read_makes_the_gradient_nan(value: float, kind: torch.dtype) -> None:
+    """Under a transform and in a compiled program, as on an accelerator, no value is waited for."""
+    alphas = torch.tensor([0.5, value], dtype=kind)
+    x = torch.ones(2, 3, requires_grad=True)
+    right, wrong = torch.func.vmap(torch.func.grad(lambda v, a: gradient_reversal(v, a).sum()))(x.detach(), alphas)
+    assert right.tolist() == [-0.5] * 3
+    assert wrong.isnan().all()
+    layer = GradientReversal(0.5)
+    torch._dynamo.reset()
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    assert differentiate(compiled(x).sum(), x)[0].tolist() == [[-0.5] * 3] * 2
+    layer.alpha.fill_(value)
+    assert differentiate(compiled(x).sum(), x)[0].isnan().all()
 
 
 @pytest.mark.parametrize(
@@ -276,10 +339,11 @@ def test_bad_alpha_of_the_module(alpha: float) -> None:
     [
         (torch.ones(2, dtype=torch.int64), "x must have a floating or complex dtype, got torch.int64"),
         (torch.ones(2, dtype=torch.bool), "x must have a floating or complex dtype, got torch.bool"),
-        ({"a": [torch.ones(2), 3.0]}, r"x\['a'\]\[1\] must be a tensor, or x a pytree of tensors, got float"),
-        ([torch.ones(2), None], r"x\[1\] must be a tensor, or x a pytree of tensors, got NoneType"),
-        ([torch.ones(2, dtype=torch.int32)], r"x\[0\] must have a floating or complex dtype, got torch.int32"),
-        (3.0, "x must be a tensor, or x a pytree of tensors, got float"),
+        ({"a": [torch.ones(2), {3}]}, r"x\['a'\]\[1\] must be a tensor, or x a pytree of tensors, got set"),
+        ([torch.ones(2), np.ones(2)], r"x\[1\] must be a tensor, or x a pytree of tensors, got ndarray"),
+        ([torch.ones(2, dtype=torch.int32)], r"x must be a tensor of floating or complex dtype, or a pytree with one"),
+        ([None, 3], r"or a pytree with one in it, got \[None, 3\]"),
+        (3.0, r"or a pytree with one in it, got 3\.0"),
         (np.ones(2), "x must be a tensor, or x a pytree of tensors, got ndarray"),
     ],
 )
@@ -295,6 +359,114 @@ def test_values_are_not_read_off_the_cpu() -> None:
     assert torch.autograd.grad(y.sum(), x)[0].device.type == "meta"
     with pytest.raises(ValueError, match=r"got \(3,\) for x of shape \(2, 3\)"):
         gradient_reversal(x, torch.empty(3, device="meta"))
+
+
+# Meta and fake tensors
+
+
+def test_a_layer_without_values_is_printed_and_filled_again() -> None:
+    network = nn.Sequential(nn.Linear(2, 2), GradientReversal(0.3)).to("meta")
+    assert "GradientReversal(alpha=?)" in repr(network)
+    assert network.to_empty(device="cpu")[1].alpha == torch.tensor(0.3)
+    with torch.device("meta"):
+        layer = GradientReversal(0.7)
+    assert layer(torch.ones(2, device="meta")).is_meta
+    layer = layer.to_empty(device="cpu")
+    assert layer.alpha == torch.tensor(0.7)
+    layer.alpha.fill_(0.1)
+    layer.reset_parameters()
+    assert layer.alpha == torch.tensor(0.7)
+
+
+def test_a_fake_input_meets_a_real_layer() -> None:
+    """What memory estimators and planners do."""
+    mode, layer = FakeTensorMode(), GradientReversal(0.5)
+    for call in (layer, lambda x: gradient_reversal(x, torch.tensor(0.5)), lambda x: gradient_reversal(x, 0.5)):
+        x = mode.from_tensor(torch.ones(2, 3)).requires_grad_()
+        with mode:
+            call(x).sum().backward()
+            assert repr(GradientReversal(0.25)).startswith("GradientReversal(alpha=")
+        assert x.grad is not None
+        assert x.grad.shape == (2, 3)
+        assert call(x).shape == (2, 3)
+
+
+def test_a_trace_with_real_weights_keeps_the_reversal() -> None:
+    layer, x = GradientReversal(0.5), torch.ones(2, 3)
+    traced = make_fx(torch.func.grad(lambda v: layer(v * 2).sum()), tracing_mode="fake")(x)
+    assert torch.equal(traced(x), torch.full((2, 3), -1.0))
+
+
+# Other ways to call it, and old networks
+
+
+def test_symbolic_traces() -> None:
+    class Functional(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(3, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return gradient_reversal(self.layer(x), 0.5)
+
+    x = torch.ones(4, 3)
+    traced = torch.fx.symbolic_trace(Functional())
+    traced(x).sum().backward()
+    torch.testing.assert_close(traced.layer.bias.grad, torch.full((2,), -2.0))
+    network = nn.Sequential(nn.Linear(3, 2), GradientReversal(0.5))
+    traced = torch.fx.symbolic_trace(network)
+    network[1].alpha = 0.25  # the trace keeps the layer's buffer, not a number
+    traced.get_submodule("1").alpha.fill_(0.75)
+    traced(x).sum().backward()
+    torch.testing.assert_close(network[0].bias.grad, torch.full((2,), -3.0))
+
+
+def test_feature_extraction() -> None:
+    extraction = pytest.importorskip("torchvision.models.feature_extraction")
+    network = nn.Sequential(nn.Linear(3, 4), GradientReversal(0.5), nn.Linear(4, 2))
+    x = torch.ones(2, 3)
+    features = extraction.create_feature_extractor(network, {"0": "features", "2": "logits"})(x)
+    assert torch.equal(features["logits"], network(x))
+    features["logits"].sum().backward()
+    (plain,) = differentiate(network[2](network[0](x)).sum(), network[0].bias)
+    torch.testing.assert_close(network[0].bias.grad, -0.5 * plain)
+
+
+@pytest.mark.parametrize("reverse", [lambda x: gradient_reversal(x, 0.5), GradientReversal(0.5)])
+def test_packed_sequences(reverse) -> None:
+    sequences = [torch.randn(n, 2, requires_grad=True) for n in (2, 4, 3)]
+    packed = nn.utils.rnn.pack_sequence(sequences, enforce_sorted=False)
+    result = reverse({"packed": packed})["packed"]
+    assert isinstance(result, nn.utils.rnn.PackedSequence)
+    assert torch.equal(result.batch_sizes, packed.batch_sizes)
+    padded, lengths = nn.utils.rnn.pad_packed_sequence(result)
+    assert lengths.tolist() == [2, 4, 3]
+    assert all(torch.equal(grad, torch.full_like(grad, -0.5)) for grad in differentiate(padded.sum(), *sequences))
+
+
+def test_leaves_without_gradients_pass() -> None:
+    x, length = torch.ones(2, requires_grad=True), torch.tensor([3, 4])
+    tree = {"x": x, "length": length, "mask": length > 3, "cache": None, "name": "a", "depth": 2, "rate": 0.1}
+    for result in (gradient_reversal(tree, 0.5), GradientReversal(0.5)(tree)):
+        assert all(result[name] is tree[name] for name in tree if name != "x")
+        assert differentiate(result["x"].sum(), x)[0].tolist() == [-0.5, -0.5]
+
+
+def test_a_state_dict_from_before_the_layer() -> None:
+    network = nn.ModuleDict({"first": nn.Linear(2, 2), "reverse": GradientReversal(0.3)})
+    old = {"first.weight": torch.ones(2, 2), "first.bias": torch.ones(2)}
+    network.load_state_dict(old)
+    assert network["reverse"].alpha == torch.tensor(0.3)
+    assert set(old) == {"first.weight", "first.bias"}
+    network.load_state_dict(old | {"reverse.alpha": torch.tensor(0.6)}, assign=True)
+    assert network["reverse"].alpha == torch.tensor(0.6)
+
+
+@pytest.mark.parametrize("alpha", [0.5, torch.tensor(0.5, requires_grad=True)])
+def test_the_message_about_writing_into_the_view_says_what_to_do(alpha: float | Tensor) -> None:
+    y = gradient_reversal(torch.ones(2, requires_grad=True) * 1.0, alpha)
+    with pytest.raises(RuntimeError, match="CopyTrue"):
+        y.mul_(2.0)
 
 
 def test_a_compiled_function_still_refuses() -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +39,12 @@ def test_ramps_rise(schedule: Schedule, a: float, b: float) -> None:
 def test_a_horizon_counts_steps_whatever_the_progress(kind, step: int) -> None:
     timed, whole = kind(horizon=1000), kind()
     assert timed(0.123, step=step) == whole(min(1.0, step / 1000))
+
+
+@pytest.mark.parametrize("step", [np.int64(500), np.uint8(50), 500])
+def test_a_step_counted_by_numpy(step: int) -> None:
+    assert Linear(horizon=1000)(0.0, step=step) == int(step) / 1000
+    assert Linear(horizon=np.int32(1000))(0.0, step=step) == int(step) / 1000  # pyright: ignore
 
 
 @pytest.mark.parametrize("kind", TIMED)

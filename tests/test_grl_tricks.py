@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grl import add_gradient, gradient_reversal, gradient_scale
+from grl import add_gradient, gradient_clip, gradient_reversal, gradient_scale
 from grl.formulations import reverse_with_function, reverse_with_hook, reverse_with_stop_gradient
 
 FORMULATIONS = [reverse_with_function, reverse_with_stop_gradient, reverse_with_hook]
@@ -98,3 +98,85 @@ def test_formulations_refuse_a_negative_alpha(reverse) -> None:
 
 def test_the_hook_leaves_a_tensor_without_gradients_alone() -> None:
     assert not reverse_with_hook(torch.ones(2), 0.5).requires_grad
+
+
+@given(
+    norm=st.floats(0.01, 100),
+    max_norm=st.floats(0.01, 100),
+    dtype=st.sampled_from([torch.float64, torch.float32, torch.bfloat16, torch.complex64]),
+)
+def test_clip_against_the_formula(norm: float, max_norm: float, dtype: torch.dtype) -> None:
+    x = torch.randn(3, 4, dtype=dtype, requires_grad=True)
+    dy = torch.randn(3, 4, dtype=dtype)
+    dy = dy / dy.norm() * norm
+    y = gradient_clip(x, max_norm)
+    assert torch.equal(y, x)
+    (grad,) = torch.autograd.grad(y, x, dy)
+    assert grad.dtype == dtype
+    tolerance = 8 * torch.finfo(dtype).eps
+    torch.testing.assert_close(grad, dy * min(1.0, max_norm / norm), rtol=tolerance, atol=tolerance * norm)
+
+
+def test_clip_in_front_of_the_reversal() -> None:
+    x = torch.ones(4, requires_grad=True)
+    (grad,) = torch.autograd.grad((gradient_reversal(gradient_clip(x, 1.0), 0.5) * 3.0).sum(), x)
+    assert grad.tolist() == [-0.5] * 4  # half of 6 is longer than 1
+    (grad,) = torch.autograd.grad((gradient_reversal(gradient_clip(x, 1e9), 0.5) * 3.0).sum(), x)
+    assert grad.tolist() == [-1.5] * 4
+    (zero,) = torch.autograd.grad((gradient_clip(x, 1.0) * 0.0).sum(), x)
+    assert zero.tolist() == [0.0] * 4
+
+
+def test_clip_of_a_pytree_limits_each_leaf_by_itself() -> None:
+    one, two = torch.ones(4, requires_grad=True), torch.ones(4, requires_grad=True)
+    y = gradient_clip({"one": one, "two": two, "n": 3}, 1.0)
+    grads = torch.autograd.grad((y["one"] * 3).sum() + y["two"].sum() * 0.1, (one, two))
+    torch.testing.assert_close(grads[0], torch.full((4,), 0.5))
+    torch.testing.assert_close(grads[1], torch.full((4,), 0.1))
+
+
+def clip_by_hand(x: Tensor) -> Tensor:
+    (grad,) = torch.autograd.grad((x**3).sum(), x, create_graph=True)
+    return grad * (1.0 / grad.norm()).clamp(max=1.0)
+
+
+def test_clip_twice_differentiated_and_under_vmap() -> None:
+    x = torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)
+    (first,) = torch.autograd.grad((gradient_clip(x, 1.0) ** 3).sum(), x, create_graph=True)
+    expected = clip_by_hand(x)
+    torch.testing.assert_close(first, expected)
+    torch.testing.assert_close(torch.autograd.grad(first.sin().sum(), x), torch.autograd.grad(expected.sin().sum(), x))
+    rows = torch.stack([x.detach(), x.detach() / 10])
+    each = torch.func.vmap(torch.func.grad(lambda v: (gradient_clip(v, 1.0) ** 3).sum()))(rows)
+    torch.testing.assert_close(each[0], first.detach())
+    torch.testing.assert_close(each[1], 3 * rows[1] ** 2)
+
+
+# PyTorch's own forward mode compiles its rules with it.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+def test_clip_under_compile_is_right_or_refused() -> None:
+    x = torch.ones(4, requires_grad=True)
+    torch._dynamo.reset()
+    compiled = torch.compile(lambda v: (gradient_clip(v, 1.0) * 3).sum(), backend="aot_eager", fullgraph=True)
+    assert torch.autograd.grad(compiled(x), x)[0].tolist() == [0.5] * 4
+    for derive in (torch.func.grad, lambda f: lambda v: torch.func.jvp(f, (v,), (v,))[1]):
+        torch._dynamo.reset()
+        with pytest.raises(Exception, match=r"gradient_clip cannot be differentiated by torch\.func inside"):
+            torch.compile(derive(lambda v: (gradient_clip(v, 1.0) * 3).sum()), backend="eager", fullgraph=True)(
+                x.detach()
+            )
+    with pytest.raises(RuntimeError, match=r"must implement the jvp function"):
+        torch.func.jvp(lambda v: gradient_clip(v, 1.0), (x.detach(),), (x.detach(),))
+
+    class Clipped(torch.nn.Module):
+        def forward(self, v: Tensor) -> Tensor:
+            return gradient_clip(v, 1.0)
+
+    with pytest.raises(RuntimeError, match="gradient_clip cannot be exported"):
+        torch.export.export(Clipped(), (x.detach(),))
+
+
+@pytest.mark.parametrize("max_norm", [0.0, -1.0, math.nan, math.inf])
+def test_bad_max_norm(max_norm: float) -> None:
+    with pytest.raises(ValueError, match=r"max_norm must be finite( and > 0)?, got"):
+        gradient_clip(torch.ones(2), max_norm)

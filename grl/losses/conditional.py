@@ -124,7 +124,10 @@ def conditional_domain_loss(
             "features must have one more dimension than domain_labels, (N, F) for (N,), or (N, T, F) with labels or a "
             f"mask (N, T), got {tuple(features.shape)} for {tuple(labels.shape)}"
         )
-    probabilities = require_logits("label_logits", label_logits, features).detach().softmax(-1)
+    label_logits = require_logits("label_logits", label_logits, features).detach()
+    if mask is not None:
+        label_logits = torch.where(mask.unsqueeze(-1), label_logits, 0.0)
+    probabilities = label_logits.softmax(-1)
     mapped = cast(Tensor, (multilinear_map or MultilinearMap())(features, probabilities))
     domain_logits = read_logits(_classify(domain_classifier, gradient_reversal(mapped, alpha), features), labels.shape)
     if not entropy_weights:

@@ -1,8 +1,8 @@
-"""Run grl's tests beside JAX, beside TensorFlow, or on the oldest PyTorch that pyproject.toml admits.
+"""Run grl's tests beside JAX, TensorFlow or the trainers of the recipes, or on the oldest PyTorch that is admitted.
 
-    python -m tests.support.frameworks jax tensorflow oldest
+    python -m tests.support.frameworks jax tensorflow trainers oldest
 
-The first two lay the framework over the present environment; the last builds one of its own. uv fetches what is
+The first three lay packages over the present environment; the last builds one of its own. uv fetches what is
 missing and leaves the present environment as it is.
 """
 
@@ -10,11 +10,22 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-OVERLAYS = {"jax": ("jax", "tests/test_grl_jax.py"), "tensorflow": ("tensorflow-cpu", "tests/test_grl_tensorflow.py")}
-GRL_TESTS = ["reversal", "conformance", "tricks", "schedules", "losses", "doctor", "missing_frameworks"]
+OVERLAYS = {
+    "jax": (["jax"], "tests/test_grl_jax.py"),
+    "tensorflow": (["tensorflow-cpu"], "tests/test_grl_tensorflow.py"),
+    "trainers": (
+        ["lightning", "transformers", "accelerate", f"torch=={version('torch').split('+')[0]}"],
+        "tests/test_grl_recipes.py",
+    ),
+}
+GRL_TESTS = [
+    *("reversal", "conformance", "combinations", "tricks", "schedules", "losses", "doctor", "recipes"),
+    "missing_frameworks",
+]
 OLDEST_TOOLS = [
     "numpy<2.3",
     "pytest>=9",
@@ -39,15 +50,18 @@ def build_command(name: str) -> list[str]:
     uv = [sys.executable, "-m", "uv", "run", "--no-project", "--python"]
     pytest = ["python", "-m", "pytest", "-q"]
     if name in OVERLAYS:
-        package, test = OVERLAYS[name]
-        return [*uv, sys.executable, "--with", package, *pytest, test]
+        packages, test = OVERLAYS[name]
+        return [*uv, sys.executable, *_with(packages), *pytest, test]
     if name == "oldest":
-        packages = [f"torch=={find_oldest_torch()}", *OLDEST_TOOLS]
-        withs = [part for package in packages for part in ("--with", package)]
+        withs = _with([f"torch=={find_oldest_torch()}", *OLDEST_TOOLS])
         tests = [f"tests/test_grl_{test}.py" for test in GRL_TESTS]
         # An older PyTorch warns of other things, and its own warnings are not ours to mend.
         return [*uv, "3.11", "--isolated", *withs, *pytest, "-W", "default", "--import-mode=importlib", *tests]
     raise SystemExit(f"name must be one of {', '.join([*OVERLAYS, 'oldest'])}, got {name}")
+
+
+def _with(packages: list[str]) -> list[str]:
+    return [part for package in packages for part in ("--with", package)]
 
 
 def main(names: list[str]) -> int:
