@@ -14,6 +14,8 @@ from experiments.record.names import SOURCE_LABELS, SOURCE_LOGITS, TARGET_ACCURA
 
 Seen = Mapping[str, np.ndarray]
 
+DENSITY_SAMPLE, DENSITY_TEMPERATURE = 1000, 0.05
+
 LAST = "last"
 TARGET_ORACLE = "target_oracle"
 
@@ -74,12 +76,37 @@ def nuclear_norm(target_logits: np.ndarray) -> float:
     return float(np.sqrt(np.maximum(squares, 0)).sum() / len(probabilities))
 
 
+def soft_neighbourhood_density(target_logits: np.ndarray) -> float:
+    """Mean entropy of each sample's similarities to the others, in nats: high when predictions form dense groups.
+
+    Similarity is the cosine of two predictions, as a softmax at temperature 0.05; at most 1,000 samples. Saito et al.
+    (2021). Musgrave et al. (2022) found it consistently poor.
+    """
+    probabilities = softmax(target_logits[:DENSITY_SAMPLE])
+    directions = probabilities / np.linalg.norm(probabilities, axis=1, keepdims=True)
+    similarities = directions @ directions.T / DENSITY_TEMPERATURE
+    np.fill_diagonal(similarities, -np.inf)  # nobody is a neighbour of himself
+    return float(_entropy(softmax(similarities)).mean()) if len(probabilities) > 1 else 0.0
+
+
+def class_correlation(target_logits: np.ndarray) -> float:
+    """Minus Corr-C, -tr(PᵀP) / |PᵀP|, in [-√C, -1]: high when the same classes are predicted together.
+
+    Tu et al. (2023), where the lower the better: the cosine of the class correlation with the identity, times √C.
+    """
+    probabilities = softmax(target_logits)
+    correlation = probabilities.T @ probabilities
+    return float(-np.trace(correlation) / np.linalg.norm(correlation))
+
+
 _TARGET, _SOURCE = (TARGET_LOGITS,), (SOURCE_LOGITS, SOURCE_LABELS)
 VALIDATORS: dict[str, Validator] = {
     "source_accuracy": Validator(source_accuracy, _SOURCE, "source_validation_accuracy"),
     "negative_entropy": Validator(negative_entropy, _TARGET, "negative_entropy"),
     "information_maximisation": Validator(information_maximisation, _TARGET, "information_maximisation"),
     "nuclear_norm": Validator(nuclear_norm, _TARGET, "nuclear_norm"),
+    "soft_neighbourhood_density": Validator(soft_neighbourhood_density, _TARGET, "soft_neighbourhood_density"),
+    "class_correlation": Validator(class_correlation, _TARGET, "class_correlation"),
 }
 SELECTIONS = (LAST, *VALIDATORS, TARGET_ORACLE)
 

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from experiments.methods import open_splits
+from experiments.networks.mlp import MLP
 from experiments.training import evaluation
 from experiments.training.alone import Alone
 from experiments.training.evaluation import Samples, project
-from tests.support.trainings import CPU, image_pair, on_images
+from tests.support.trainings import CPU, feature_pair, image_pair, on_images, train_alone
 
 
 def evaluate_alone(pair, **changes) -> evaluation.Evaluation:
@@ -50,6 +52,39 @@ def test_nothing_is_held_out_of_a_source_without_a_test_split():
     seen = evaluate_alone(alike).seen
     assert "source_logits" not in seen
     assert "source_labels" not in seen
+
+
+def test_target_only_is_never_measured_on_what_it_was_trained_on():
+    """A target without a test split is divided: one half trains, the other one measures; no other method loses any."""
+    pair = image_pair()
+    known = pair.reveal_target_labels(reader="target_only")
+    whole = dataclasses.replace(pair, evaluation=dataclasses.replace(pair.evaluation, target_test=known))
+    trained = open_splits("target labels", whole)["target"]
+    measured = Samples(whole, pair.target.mean(), "target labels").target_test
+
+    def images(split) -> set[tuple[int, ...]]:
+        return {tuple(image.flatten().tolist()) for image in split.inputs}
+
+    assert not images(trained) & images(measured)
+    assert images(trained) | images(measured) == images(known)
+    assert len(trained) == len(measured) == 24
+    for split in (trained, measured):
+        for image, label in zip(split.inputs, split.labels, strict=True):
+            [place] = [place for place, other in enumerate(known.inputs) if torch.equal(image, other)]
+            assert label == known.labels[place]
+    assert Samples(whole, pair.target.mean()).target_test is known
+    # With a test split nothing is divided.
+    assert open_splits("target labels", pair)["target"] is known
+    assert Samples(pair, pair.target.mean(), "target labels").target_test is pair.evaluation.target_test
+
+
+def test_an_anchor_that_learns_by_heart_does_not_score_1():
+    pair = feature_pair(50)
+    known = pair.reveal_target_labels(reader="target_only")
+    whole = dataclasses.replace(pair, evaluation=dataclasses.replace(pair.evaluation, target_test=known))
+    recipe = on_images(method="target_only", pair="features", network=MLP(), steps=200, evaluate_every=200)
+    scores = train_alone(recipe, whole).points()[-1][1]
+    assert scores["target_accuracy"] < 0.8  # labels are at random: a third is right by chance
 
 
 def test_what_is_seen_has_the_shapes_that_the_record_promises():

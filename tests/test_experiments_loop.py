@@ -13,6 +13,7 @@ from experiments.errors import BadInput
 from experiments.experiment import Experiment
 from experiments.methods import METHODS
 from experiments.methods.anchors import SourceOnly, TargetOnly
+from experiments.methods.comparator import Comparator
 from experiments.methods.dann import DANN
 from experiments.networks import build_networks
 from experiments.networks.mnist import MnistModern, MnistPaper
@@ -281,6 +282,7 @@ def test_two_steps_of_the_digit_networks(network, method):
         "dann": domain, "cdan": domain, "mdd": domain | adversarial, "mcd": adversarial, "daln": adversarial
     }  # fmt: skip
     own = of_adversary[method] | {"alpha"} if method in of_adversary else set()
+    own |= {"alignment_loss", "weight"} if issubclass(METHODS[method], Comparator) else set()
     assert points[0][1].keys() == {"label_loss", "lr"} | own
     assert points[2][1].keys() == {"source_accuracy", "target_accuracy"}
     assert 0.5 < points[0][1]["label_loss"] < 2.5  # ln 3 = 1.1 at chance

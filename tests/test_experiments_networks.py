@@ -1,5 +1,6 @@
 """Networks fit themselves to what a pair's samples are, or say why they cannot."""
 
+import itertools
 from dataclasses import dataclass
 
 import pytest
@@ -13,18 +14,24 @@ from experiments.methods import METHODS
 from experiments.methods.dann import DANN
 from experiments.networks import NETWORKS, Cut, Network, Parts, build_networks, check_fit
 from experiments.networks.cnn import CNN
+from experiments.networks.gtsrb import GtsrbPaper
+from experiments.networks.lenet import DTN, LeNet
 from experiments.networks.mlp import MLP
 from experiments.networks.mnist import MnistModern, MnistPaper
 from experiments.networks.moons import Moons
 from experiments.networks.resnet import ResNet18, ResNet50
 from experiments.networks.shallow import Shallow
+from experiments.networks.svhn import SvhnPaper
 from experiments.randomness import derive_seed
 
 SHAPES = {
     "moons": (2,), "shallow": (7,), "mlp": (7,), "cnn": (3, 28, 28), "resnet18": (3, 40, 36), "resnet50": (3, 64, 64),
-    "resnet101": (3, 64, 64),
+    "resnet101": (3, 64, 64), "svhn_paper": (3, 32, 32), "gtsrb_paper": (3, 40, 40), "lenet": (1, 28, 28),
+    "dtn": (3, 32, 32),
 }  # fmt: skip
-WIDTHS = {"moons": 32, "shallow": 50, "mlp": 256, "cnn": 1152, "resnet18": 256, "resnet50": 256, "resnet101": 256}
+WIDTHS = {"svhn_paper": 128 * 7 * 7, "gtsrb_paper": 1024, "lenet": 500, "dtn": 512} | {
+    "moons": 32, "shallow": 50, "mlp": 256, "cnn": 1152, "resnet18": 256, "resnet50": 256, "resnet101": 256,
+}  # fmt: skip
 BIG = ("resnet50", "resnet101")
 
 
@@ -78,6 +85,49 @@ def test_weights_of_the_papers_network():
     ]
 
 
+def parameters_of(network: Network, shape, classes: int) -> list[int]:
+    networks = build(network, shape, classes=classes)
+    parts = (networks.feature_extractor, networks.label_predictor, networks.heads["domain_classifier"])
+    return [sum(p.numel() for p in part.parameters()) for part in parts]
+
+
+def dense(*units: int) -> int:
+    """Weights and biases of layers of so many units."""
+    return sum(before * after + after for before, after in itertools.pairwise(units))
+
+
+def test_weights_of_the_other_networks_of_figure_4():
+    assert parameters_of(SvhnPaper(), (3, 32, 32), 10) == [
+        dense(3 * 25, 64) + dense(64 * 25, 64) + dense(64 * 25, 128),
+        dense(6272, 3072, 2048, 10),
+        dense(6272, 1024, 1024, 1),
+    ]
+    assert parameters_of(GtsrbPaper(), (3, 40, 40), 43) == [
+        dense(3 * 25, 96) + dense(96 * 9, 144) + dense(144 * 25, 256),
+        dense(1024, 512, 43),
+        dense(1024, 1024, 1024, 1),
+    ]
+
+
+def test_weights_of_the_networks_of_the_cdan_family():
+    convolutions, adversary = dense(25, 20) + dense(20 * 25, 50), dense(500, 500, 500, 1)
+    assert parameters_of(LeNet(), (1, 28, 28), 10) == [convolutions + dense(800, 500), dense(500, 10), adversary]
+    normalised = [
+        dense(75, 64),
+        dense(64 * 25, 128),
+        dense(128 * 25, 256),
+        dense(4096, 512),
+        2 * (64 + 128 + 256 + 512),
+    ]
+    assert parameters_of(DTN(), (3, 32, 32), 10) == [sum(normalised), dense(512, 10), dense(512, 500, 500, 1)]
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 16), (3, 29, 40), (2, 33, 17)])
+def test_lenet_and_dtn_take_other_sizes(shape):
+    assert check_fit(LeNet(), shape=shape, classes=3) == 500
+    assert check_fit(DTN(), shape=shape, classes=3) == 512
+
+
 def test_modern_adds_normalisation_and_dropout_to_the_extractor_alone():
     def kinds(part):
         return [type(module).__name__ for module in part]
@@ -127,6 +177,10 @@ def test_the_mlp_takes_any_dimension(dimensions, hidden):
         (CNN(), (9,), "network cnn takes images (C, H, W), got inputs of shape (9,)"),
         (MnistPaper(), (1, 28, 28), "network mnist_paper takes colour images of 28 × 28 or 32 × 32"),
         (MnistModern(), (3, 64, 64), "network mnist_modern takes colour images of 28 × 28 or 32 × 32"),
+        (SvhnPaper(), (3, 27, 32), "network svhn_paper takes images of at least 28 × 28, (C, H, W), got"),
+        (GtsrbPaper(), (3, 40, 31), "network gtsrb_paper takes images of at least 32 × 32, (C, H, W), got"),
+        (LeNet(), (1, 15, 28), "network lenet takes images of at least 16 × 16, (C, H, W), got"),
+        (DTN(), (9,), "network dtn takes images (C, H, W), got inputs of shape (9,)"),
         (ResNet18(), (3, 31, 64), "network resnet18 takes colour images of at least 32 × 32, (3, H, W)"),
         (ResNet50(), (1, 64, 64), "network resnet50 takes colour images of at least 32 × 32, (3, H, W)"),
     ],
@@ -280,6 +334,8 @@ def test_imagenet_weights_are_not_downloaded(monkeypatch, tmp_path):
         (lambda: CNN(channels=(3, 0)), "network.channels must be layers of >= 1 channel, got (3, 0)"),
         (lambda: CNN(positions=0), "network.positions must be >= 1, got 0"),
         (lambda: MnistModern(dropout=-0.1), "network.dropout must be in [0, 1), got -0.1"),
+        (lambda: SvhnPaper(padding=-1), "network.padding must be >= 0, got -1"),
+        (lambda: SvhnPaper(dropout=1.0), "network.dropout must be in [0, 1), got 1.0"),
         (lambda: Shallow(hidden=0), "network.hidden must be >= 1, got 0"),
         (lambda: ResNet18(bottleneck=-1), "network.bottleneck must be >= 0, got -1"),
         (lambda: ResNet18(domain_width=0), "network.domain_width must be >= 1, got 0"),

@@ -126,7 +126,7 @@ def test_what_is_no_field_is_handed_back():
         ("--alpha constant --alpha.value -1", "method.alpha: value must be finite and >= 0, got -1.0"),
         ("--alpha nan", "method.alpha: value must be finite and >= 0, got nan"),
         ("--lr 0", "lr: lr must be finite and > 0, got 0.0"),
-        ("--method dan", "unknown method 'dan': did you mean 'dann'? allowed are cdan, "),
+        ("--method dan", "unknown method 'dan': did you mean 'dann'? allowed are bnm, cdan, "),
         ("--method=dan", "unknown method 'dan': did you mean 'dann'?"),
         ("--network monns", "unknown network 'monns': did you mean 'moons'?"),
         ("--alpha gannin", "unknown method.alpha 'gannin': did you mean 'ganin'?"),

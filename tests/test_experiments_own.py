@@ -13,6 +13,7 @@ from experiments.errors import BadInput
 from experiments.launch import check_all, read_command
 from experiments.record import names
 from experiments.validators import find_validator
+from tests.support.trainings import train_alone, train_together
 
 MINE = '''
 """Everything that can be brought, and nothing of it in the repository."""
@@ -225,3 +226,45 @@ def test_a_bug_keeps_its_traceback_and_a_misfit_is_one_line(own, runs, client):
     assert 'return {}["no such key"]' in said
     [folder] = runs_below(runs)
     assert json.loads((folder / names.STATUS).read_text())["status"] == "FAILED"
+
+
+# As the README shows it.
+IN_20_LINES = '''
+from dataclasses import dataclass
+
+from experiments import Experiment
+from experiments.methods import Adversarial
+from experiments.networks.moons import Moons
+from grl.losses import domain_adversarial_loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sharper(Adversarial):
+    """DANN whose domain classifier sees the features times a factor."""
+
+    name = "sharper"
+    factor: float = 2.0
+
+    def heads(self, network, width, classes):
+        return {"domain_classifier": lambda: network.domain_head(width)}
+
+    def adversary(self, networks, passed, alpha):
+        features = self.factor * passed.features
+        return domain_adversarial_loss(networks.heads["domain_classifier"], features, passed.domain_labels, alpha)
+
+
+def sharper() -> Experiment:
+    return Experiment(pair="moons", method=Sharper(), network=Moons(), steps=20, evaluate_every=20, log_every=20)
+'''
+
+
+def test_a_method_of_ones_own_in_20_lines(own, moons_pair):
+    own("sharper", IN_20_LINES)
+    body = IN_20_LINES.partition("@dataclass")[2].partition("def sharper")[0]
+    assert len([line for line in body.splitlines() if line.strip()]) <= 20
+    [experiment] = read_command("run", "sharper:sharper", ["--factor", "3", "--alpha", "0.5"]).experiments
+    assert experiment.method.factor == 3.0
+    check_all([experiment])
+    alone, together = train_alone(experiment, moons_pair), train_together([experiment], moons_pair)
+    assert [verdict.status for _, verdict in alone.notes.verdicts] == ["reversed"]
+    assert alone.points()[-2][1] == pytest.approx(together.points()[-2][1], abs=1e-5)

@@ -13,6 +13,7 @@ from experiments.validators import (
     SELECTIONS,
     VALIDATORS,
     Validator,
+    class_correlation,
     find_validator,
     information_maximisation,
     negative_entropy,
@@ -20,6 +21,7 @@ from experiments.validators import (
     proxy_a_distance,
     score_all,
     select,
+    soft_neighbourhood_density,
     source_accuracy,
 )
 
@@ -31,7 +33,13 @@ logits = hnp.arrays(np.float64, hnp.array_shapes(min_dims=2, max_dims=2, max_sid
 
 @pytest.mark.parametrize(
     ("score", "expected"),
-    [(negative_entropy, -0.7535188), (information_maximisation, 0.3405296), (nuclear_norm, 0.6361361)],
+    [
+        (negative_entropy, -0.7535188),
+        (information_maximisation, 0.3405296),
+        (nuclear_norm, 0.6361361),
+        (soft_neighbourhood_density, 0.2654560),
+        (class_correlation, -1.5262937),
+    ],
 )
 def test_values_of_four_samples(score, expected):
     assert score(FOUR) == pytest.approx(expected, abs=1e-7)
@@ -73,6 +81,21 @@ def test_scores_equal_their_formulas_and_keep_their_bounds(logits):
     assert nuclear_norm(logits) == pytest.approx(np.linalg.svd(p, compute_uv=False).sum() / len(p), abs=1e-6)
     assert -math.log(classes) - 1e-9 <= negative_entropy(logits) <= 1e-9
     assert -1e-9 <= information_maximisation(logits) <= math.log(classes) + 1e-9
+
+
+@given(logits)
+def test_densities_and_correlations_keep_their_bounds(logits):
+    count, classes = logits.shape
+    assert -1e-9 <= soft_neighbourhood_density(logits) <= math.log(max(count - 1, 1)) + 1e-9
+    assert -math.sqrt(classes) - 1e-9 <= class_correlation(logits) <= -1 + 1e-9
+
+
+def test_two_dense_groups_are_denser_than_one_sample_apart():
+    groups = np.repeat(np.array([[4.0, 0], [0, 4]]), 5, axis=0)
+    assert soft_neighbourhood_density(groups) == pytest.approx(math.log(4), abs=1e-3)
+    assert soft_neighbourhood_density(100 * np.eye(2)[[0, 1]]) == 0.0
+    assert class_correlation(100 * np.eye(3)) == pytest.approx(-math.sqrt(3))
+    assert class_correlation(100 * np.eye(3)[[1, 1, 1]]) == pytest.approx(-1)
 
 
 def test_source_accuracy_counts():

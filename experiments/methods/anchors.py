@@ -15,7 +15,10 @@ class SourceOnly(Method):
 
 @dataclass(frozen=True, kw_only=True)
 class TargetOnly(Method):
-    """Label loss on labelled target samples ("train on target"): the one method that reads target labels."""
+    """Label loss on labelled target samples ("train on target"): the one method that reads target labels.
+
+    Where the target has no test split it trains on one half and is measured on the other.
+    """
 
     name = "target_only"
     reads = "target labels"

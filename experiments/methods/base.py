@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from datasets import Batch, DomainPair, Labelled, LabelledBatch, Unlabelled
+from datasets.batches.order import Order
 from experiments.errors import BadInput, unknown
 from experiments.networks.base import Build, Network, Networks
 from experiments.record.names import ADVERSARIAL_LOSS, DOMAIN_ACCURACY, DOMAIN_LOSS, LABEL_LOSS
@@ -194,7 +195,26 @@ def open_splits(reads: Reads, pair: DomainPair) -> dict[str, Labelled | Unlabell
         case "source and target":
             return {"source": pair.source, "target": pair.target}
         case "target labels":
-            return {"target": pair.reveal_target_labels(reader="target_only")}
+            return {"target": divide_target(pair)[0]}
+
+
+def divide_target(pair: DomainPair) -> tuple[Labelled, Labelled]:
+    """The labelled target for a method that reads its labels: what it trains on, and what it is measured on.
+
+    A target without a test split is divided in two halves, the same for every run: nothing is measured on samples whose
+    labels were trained on.
+    """
+    known, test = pair.reveal_target_labels(reader="target_only"), pair.evaluation.target_test
+    if test.name != known.name:
+        return known, test
+    order = Order(0, f"{known.name} halves", len(known)).take(len(known))
+
+    def choose(which: str, index: Tensor) -> Labelled:
+        index = index.sort().values
+        return Labelled(name=f"{known.name} {which} half", inputs=known.inputs[index], labels=known.labels[index])
+
+    half = len(known) // 2
+    return choose("first", order[:half]), choose("second", order[half:])
 
 
 def mean_of_training(reads: Reads, pair: DomainPair) -> Tensor:

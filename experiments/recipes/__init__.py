@@ -6,6 +6,7 @@ from typing import Any
 from experiments.recipes.demo import demo
 from experiments.recipes.digits import mnist_m, mnist_to_mnist_m, mnist_to_mnist_m_modern, syn_digits_to_syn_digits_m
 from experiments.recipes.moons import moons, moons_alphas
+from experiments.recipes.numbers import svhn_to_mnist, syn_numbers_to_svhn, syn_signs_to_gtsrb
 from experiments.recipes.reviews import books_to_dvd
 
 Recipe = Callable[..., Any]
@@ -18,6 +19,9 @@ RECIPES: dict[str, Recipe] = {
         syn_digits_to_syn_digits_m,
         mnist_to_mnist_m,
         mnist_to_mnist_m_modern,
+        syn_numbers_to_svhn,
+        svhn_to_mnist,
+        syn_signs_to_gtsrb,
         books_to_dvd,
         demo,
         mnist_m,

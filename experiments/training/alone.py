@@ -1,6 +1,7 @@
 """One run as a program: plain PyTorch on any device, compiled or in mixed precision if asked."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -30,7 +31,8 @@ class Alone:
         self._pair, self._method = pair, experiment.method
         self._compute = machine.compiled(self._losses)
         self._is_compiled = machine.compile != "no"
-        self._mixed = torch.autocast(self.device.type, torch.bfloat16, enabled=experiment.precision == "bfloat16")
+        is_mixed = experiment.precision == "bfloat16"
+        self._mixed: Any = torch.autocast(self.device.type, torch.bfloat16) if is_mixed else nullcontext()
 
         # Networks and optimiser. One seed per run, one stream per purpose.
         self.networks = build_networks(
@@ -83,7 +85,8 @@ class Alone:
             features, logits = self.networks.predict(inputs)
             return features.unsqueeze(0), logits.unsqueeze(0)
 
-        self._samples = self._samples or Samples(self._pair, self._mean, self.experiments[0].augment.crop)
+        crop = self.experiments[0].augment.crop
+        self._samples = self._samples or Samples(self._pair, self._mean, self._method.reads, crop)
         self.networks.eval()
         try:
             return evaluate(predict, self._samples)

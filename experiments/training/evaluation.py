@@ -13,6 +13,7 @@ from torch import Tensor
 
 from datasets import DomainPair, Labelled, Unlabelled, one_pass
 from datasets.batches.order import Order
+from experiments.methods import Reads, divide_target
 from experiments.record.names import (
     DOMAIN_LABELS,
     FEATURES,
@@ -48,11 +49,13 @@ class Evaluation(NamedTuple):
 
 
 class Samples:
-    """The fixed samples of one pair that every evaluation looks at."""
+    """The fixed samples of one pair that every evaluation of a method that reads so looks at."""
 
-    def __init__(self, pair: DomainPair, mean: Tensor, crop: int | None = None):
+    def __init__(self, pair: DomainPair, mean: Tensor, reads: Reads = "source and target", crop: int | None = None):
         self.mean, self.crop = mean, crop
         source_test, target_test = pair.evaluation.source_test, pair.evaluation.target_test
+        if reads == "target labels":
+            _, target_test = divide_target(pair)
         # A source without a test split is measured on what it was trained on: nothing of that is held out.
         held_out = min(HELD_OUT_SAMPLE, len(source_test) // 2) if source_test.name != pair.source.name else 0
         order = Order(0, f"{source_test.name} held out", len(source_test)).take(len(source_test))

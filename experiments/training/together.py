@@ -190,7 +190,7 @@ class Together:
                 self._stack.weights | self._stack.buffers
             )
 
-        self._samples = self._samples or Samples(self._pair, self._mean)
+        self._samples = self._samples or Samples(self._pair, self._mean, self.methods[0].reads)
         return evaluate(predict, self._samples)[: len(self.experiments)]
 
     def diagnose(self) -> list[Verdict | None]:

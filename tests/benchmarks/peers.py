@@ -40,13 +40,13 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
-from datasets import Batch, Batches, DomainPair, Evaluation, Labelled, LabelledBatch, load_pair
-from experiments.digits import mnist_to_mnist_m
-from experiments.environment import describe_environment
-from experiments.methods import METHODS
-from experiments.networks import Networks, build_networks
-from experiments.record import HARDWARE
-from tests.benchmarks.training_speed import STEPS, WARM_UP, time_training_step
+from datasets import Batch, Batches, DomainPair, LabelledBatch, load_pair
+from experiments.methods.dann import DANN
+from experiments.networks import Networks
+from experiments.recipes.digits import mnist_to_mnist_m
+from experiments.record.names import HARDWARE
+from experiments.work.environment import describe_environment
+from tests.benchmarks.training_speed import STEPS, WARM_UP, build, time_training_step, without_evaluation
 
 HALF = 64
 EPOCHS = 100  # of fungtion/DANN's ramp
@@ -63,7 +63,7 @@ Steps = Iterator[Any]  # trains one step whenever asked for the next
 
 def plain_networks() -> Networks:
     """The network in PyTorch's default memory format, as the peers build theirs."""
-    return build_networks("mnist_paper", classes=10, seed=0).to(memory_format=torch.contiguous_format).train()
+    return build(mnist_to_mnist_m(), load_pair("mnist_to_mnist_m")).to(memory_format=torch.contiguous_format)
 
 
 def train_as_transfer_learning_library(pictures: Path, workers: int) -> Steps:
@@ -101,7 +101,7 @@ def train_as_transfer_learning_library(pictures: Path, workers: int) -> Steps:
     model = Classifier(
         networks.feature_extractor, 10, head=networks.label_predictor, pool_layer=nn.Identity(), finetune=False
     ).train()
-    adversary = nn.Sequential(networks.domain_classifier, nn.Sigmoid(), nn.Unflatten(0, (-1, 1)))
+    adversary = nn.Sequential(networks.heads["domain_classifier"], nn.Sigmoid(), nn.Unflatten(0, (-1, 1)))
     domain_adversarial = DomainAdversarialLoss(adversary).train()
     parameters = [*model.get_parameters(), {"params": adversary.parameters(), "lr": 1.0}]
     optimiser = torch.optim.SGD(parameters, 0.03, momentum=0.9, weight_decay=1e-3, nesterov=True)
@@ -153,7 +153,9 @@ def train_as_pytorch_adapt(pictures: Path, workers: int) -> Steps:
     both = CombinedSourceAndTargetDataset(SourceDataset(source), TargetDataset(target))
     loader = DataloaderCreator(batch_size=HALF, num_workers=workers)(train=both)["train"]
     networks = plain_networks()
-    models = Models({"G": networks.feature_extractor, "C": networks.label_predictor, "D": networks.domain_classifier})
+    models = Models(
+        {"G": networks.feature_extractor, "C": networks.label_predictor, "D": networks.heads["domain_classifier"]}
+    )
     optimisers = Optimizers((torch.optim.Adam, {"lr": 0.0001}))
     optimisers.create_with(models)
     hook = DANNHook(list(optimisers.values()))
@@ -182,7 +184,7 @@ def train_as_fungtion_dann(pictures: Path, workers: int) -> Steps:
     networks = plain_networks()
     networks.label_predictor = nn.Sequential(networks.label_predictor, nn.LogSoftmax(dim=1))
     hidden = [nn.Linear(768, 100), nn.ReLU(), nn.Linear(100, 2), nn.LogSoftmax(dim=1)]
-    networks.domain_classifier = nn.Sequential(*hidden)
+    networks.heads["domain_classifier"] = nn.Sequential(*hidden)
     optimiser = torch.optim.Adam(networks.parameters(), lr=1e-3)
     negative_log_likelihood = nn.NLLLoss()
 
@@ -190,7 +192,7 @@ def train_as_fungtion_dann(pictures: Path, workers: int) -> Steps:
         images = torch.empty(len(inputs), 3, 28, 28).resize_as_(inputs).copy_(inputs)
         features = networks.feature_extractor(images.expand(len(images), 3, 28, 28))
         reversed_features = ReverseLayerF.apply(features, alpha)
-        return networks.label_predictor(features), networks.domain_classifier(reversed_features)
+        return networks.label_predictor(features), networks.heads["domain_classifier"](reversed_features)
 
     steps = min(map(len, loaders))
     for epoch in range(EPOCHS):
@@ -242,7 +244,7 @@ def time_skada(pair: DomainPair) -> Measure:
         nn.Sequential(OrderedDict(features=networks.feature_extractor, labels=networks.label_predictor)),
         layer_name="features",
         domain_classifier=Adversary(
-            lambda features: GradientReversalLayer.apply(features, 1), networks.domain_classifier
+            lambda features: GradientReversalLayer.apply(features, 1), networks.heads["domain_classifier"]
         ),
         batch_size=HALF,
         max_epochs=1,
@@ -284,10 +286,10 @@ def train_bare(networks: Networks, source: LabelledBatch, target: Batch) -> Step
     """Forward, backward and optimiser on one resident batch."""
     optimiser = torch.optim.SGD(networks.parameters(), lr=1e-3, momentum=0.9, fused=True)
     while True:
-        losses = METHODS["dann"].losses(networks, source, target, alpha=0.5, batch_norm="joint")
-        assert losses.domain_loss is not None
+        passed = DANN().forward(networks, {"source": source, "target": target})
+        losses = DANN().losses(networks, passed, alpha=0.5)
         optimiser.zero_grad()
-        (losses.label_loss + 2.0 * losses.domain_loss).backward()
+        losses.objective.backward()
         optimiser.step()
         yield
 
@@ -295,7 +297,7 @@ def train_bare(networks: Networks, source: LabelledBatch, target: Batch) -> Step
 def find_ours(pair: DomainPair) -> dict[str, Measure]:
     """The bare step in both memory formats, and our training."""
     source, target = next(Batches(pair.source, HALF, seed=0)), next(Batches(pair.target, HALF, seed=0))
-    networks = build_networks("mnist_paper", classes=10, seed=0).train()
+    networks = build(mnist_to_mnist_m(), pair)
     plain_source = dataclasses.replace(source, inputs=source.inputs.contiguous())
     plain_target = dataclasses.replace(target, inputs=target.inputs.contiguous())
     experiment = dataclasses.replace(mnist_to_mnist_m(), log_every=10, evaluate_every=1000)
@@ -354,8 +356,7 @@ def main() -> int:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     torch.set_num_threads(1)
     pair = load_pair("mnist_to_mnist_m")
-    few = Labelled(name="few test", inputs=pair.source.inputs[:10], labels=pair.source.labels[:10])
-    pair = dataclasses.replace(pair, evaluation=Evaluation(source_test=few, target_test=few))  # evaluation apart
+    pair = without_evaluation(pair)
     with tempfile.TemporaryDirectory() as scratch:
         pictures = Path(scratch)
         write_pictures(pictures, "mnist", pair.source.inputs, "L")

@@ -19,15 +19,19 @@ from functools import partial
 
 import torch
 
-from datasets import DatasetError, DomainPair, Evaluation, Labelled, load_pair
-from experiments.digits import mnist_to_mnist_m
+from datasets import DatasetError, load_pair
 from experiments.experiment import Experiment
-from experiments.moons import moons, moons_alphas
-from experiments.record import TARGET_ACCURACY
-from experiments.reviews import books_to_dvd
-from experiments.together import train_together
-from experiments.training import train
+from experiments.methods.dann import DANN
+from experiments.recipes.digits import mnist_to_mnist_m
+from experiments.recipes.moons import moons, moons_alphas
+from experiments.recipes.reviews import books_to_dvd
+from experiments.record.names import TARGET_ACCURACY
+from experiments.training.alone import Alone
+from experiments.training.evaluation import Evaluation
+from experiments.training.loop import Program, Watch, train
+from experiments.training.together import Together
 from grl.schedules import Constant
+from tests.benchmarks.training_speed import without_evaluation
 
 ROUNDS = 5
 # Name of the network, its recipe, steps per measurement, (alphas, seeds).
@@ -38,29 +42,40 @@ CASES: dict[str, tuple[Experiment, int, list[tuple[int, int]]]] = {
 }
 
 
-def time_steps(train_and_log: Callable[..., object], steps: int) -> float:
+class Stamps(Watch):
+    """When something was logged, and the target accuracies at each evaluation."""
+
+    def __init__(self) -> None:
+        self.times_s: list[float] = []
+        self.accuracies: list[list[float]] = []
+
+    def logged(self, step: int, values: dict[int, dict[str, float]]) -> None:
+        self.times_s.append(time.perf_counter())
+
+    def evaluated(self, step: int, evaluations: dict[int, Evaluation]) -> None:
+        self.accuracies.append([each.scores[TARGET_ACCURACY] for each in evaluations.values()])
+
+
+def time_steps(build: Callable[[], Program], steps: int) -> float:
     """Milliseconds a step, from a quarter of the steps on."""
-    stamps: list[float] = []
-    train_and_log(log=lambda step, values: stamps.append(time.perf_counter()))
-    return (stamps[3] - stamps[0]) * 1000 / (steps * 3 // 4)
+    train(build(), stamps := Stamps())
+    return (stamps.times_s[3] - stamps.times_s[0]) * 1000 / (steps * 3 // 4)
 
 
-def without_evaluation(pair: DomainPair) -> DomainPair:
-    few = Labelled(name="few test", inputs=pair.source.inputs[:10], labels=pair.source.labels[:10])
-    return dataclasses.replace(pair, evaluation=Evaluation(source_test=few, target_test=few))
+def find_endings(program: Program) -> list[float]:
+    """The members' target accuracies at the last step."""
+    train(program, stamps := Stamps())
+    return stamps.accuracies[-1]
 
 
 def compare_endings() -> None:
     """Print by how much target accuracies at the last step differ between the plain loop and the common program."""
     pair = load_pair("moons")
-    members = [run for run in moons_alphas(seeds=2) if run.method == "dann"]
-    together: list[list[dict[str, float]]] = []
-    train_together(members, pair, log=lambda step, values: together.append(values))
-    differences = []
-    for member, experiment in enumerate(members):
-        plain: list[dict[str, float]] = []
-        train(experiment, pair, log=lambda step, values, to=plain: to.append(values))
-        differences.append(together[-1][member][TARGET_ACCURACY] - plain[-1][TARGET_ACCURACY])
+    members = [run for run in moons_alphas(seeds=2) if isinstance(run.method, DANN)]
+    together = find_endings(Together(members, pair))
+    differences = [
+        common - find_endings(Alone(experiment, pair))[0] for common, experiment in zip(together, members, strict=True)
+    ]
     sizes = [abs(difference) for difference in differences]
     error = statistics.stdev(differences) / len(differences) ** 0.5
     print(f"endings      target accuracies of {len(members)} runs at the last of {moons().steps} steps differ by")
@@ -88,14 +103,14 @@ def main() -> None:
         recipe = dataclasses.replace(recipe, steps=steps, log_every=steps // 4, evaluate_every=steps)
         for alphas, seeds in sizes:
             members = [
-                dataclasses.replace(recipe, alpha=Constant(value=0.02 * (alpha + 1)), seed=seed)
+                dataclasses.replace(recipe, method=DANN(alpha=Constant(value=0.02 * (alpha + 1))), seed=seed)
                 for alpha in range(alphas)
                 for seed in range(seeds)
             ]
             single, common = [], []
             for _ in range(ROUNDS):
-                single.append(time_steps(partial(train, members[0], pair), steps))
-                common.append(time_steps(partial(train_together, members, pair), steps))
+                single.append(time_steps(partial(Alone, members[0], pair), steps))
+                common.append(time_steps(partial(Together, members, pair), steps))
             one, all_of_them = statistics.median(single), statistics.median(common)
             print(
                 f"{name:<12} {alphas:>2} alphas x {seeds:>2} seeds  single {one:7.3f} ms  "
