@@ -21,6 +21,7 @@ from experiments.record.deliveries import (
     Deliveries,
     Destination,
     address,
+    addressed,
     change,
     here,
     read_deliveries,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Destination",
     "address",
+    "addressed",
     "deliver",
     "deliver_all",
     "ensure_experiment",
