@@ -143,18 +143,18 @@ def say_where(outcome: Any, experiment_name: str) -> None:
 
 
 def sync() -> int:
-    from experiments.record.delivery import deliver, forget_lost, undelivered
-    from experiments.record.folder import list_runs
+    from experiments.record.delivery import addressed, deliver, forget_lost, undelivered
     from experiments.record.store import Unreachable, check_tracking_uri, open_client
 
     check_tracking_uri()
-    client = open_client()
-    forget_lost(client, list_runs())
-    folders = undelivered()
-    if not folders:
+    belonging, folders, kept = addressed(), [], 0
+    client = open_client() if belonging else None
+    if client:
+        forget_lost(client, belonging)  # a store that was replaced is filled again
+        folders = undelivered()
+    if not client or not folders:
         console.print(f"nothing to send: {names.shown_uri()} has every recorded run", markup=False)
         return 0
-    kept = 0
     for folder in folders:
         try:
             deliver(client, folder)

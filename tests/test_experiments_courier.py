@@ -128,6 +128,23 @@ def test_a_store_that_hangs_is_left_after_one_timeout_and_one_that_answers_is_no
     released.set()
 
 
+def test_ctrl_c_while_the_rest_is_sent_leaves_it_and_says_so(client, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr(module, "open_client", lambda: client)
+    released = threading.Event()
+    with Courier() as courier:
+        courier.send(lambda client: released.wait(60))
+        join = courier._thread.join
+
+        def join_and_press(*arguments):
+            monkeypatch.setattr(courier._thread, "join", join)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(courier._thread, "join", join_and_press)
+    assert courier.trouble == "sending to MLflow store http://127.0.0.1:9 was interrupted"
+    released.set()
+
+
 def test_what_an_earlier_command_could_not_deliver_goes_along(client):
     experiment = small_moons()
     train_runs([experiment])

@@ -103,7 +103,7 @@ def test_a_verdict_that_comes_after_the_first_delivery_arrives(client, monkeypat
 @pytest.fixture
 def through_the_client(monkeypatch):
     """Everything goes through MLflow's client, as to a server."""
-    monkeypatch.setattr(delivery, "insert_run", lambda *arguments: None)
+    monkeypatch.setattr(delivery, "write_run", lambda *arguments: None)
 
 
 @pytest.mark.usefixtures("through_the_client")

@@ -39,7 +39,8 @@ def here(key: str) -> Destination | None:
 def address(folder: Path, destination: Destination) -> None:
     """Note in the run's folder that it belongs to `destination`, so that any later process can deliver it."""
     if destination.key not in read_deliveries(folder):  # else nothing need be written
-        change(folder, lambda deliveries: deliveries.setdefault(destination.key, dict(NOTHING)))
+        # Not durable, as a bundle has many runs: whoever begins a run anew addresses it anew.
+        change(folder, lambda deliveries: deliveries.setdefault(destination.key, dict(NOTHING)), durable=False)
 
 
 def readdress(old: Path, new: Path) -> None:
@@ -48,7 +49,7 @@ def readdress(old: Path, new: Path) -> None:
         change(new, lambda deliveries: deliveries.update({key: dict(NOTHING) for key in keys}))
 
 
-def change(folder: Path, edit: Callable[[Deliveries], Any]) -> None:
+def change(folder: Path, edit: Callable[[Deliveries], Any], *, durable: bool = True) -> None:
     """Read, edit and write `deliveries.json` while nobody else does."""
     with writing_to(names.runs_root()):
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +58,7 @@ def change(folder: Path, edit: Callable[[Deliveries], Any]) -> None:
         before = json.dumps(deliveries)
         edit(deliveries)
         if json.dumps(deliveries) != before:
-            write_json(folder / names.DELIVERIES, deliveries)
+            write_json(folder / names.DELIVERIES, deliveries, durable=durable)
 
 
 def read_deliveries(folder: Path) -> Deliveries:
@@ -79,6 +80,18 @@ def _is_key(key: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return isinstance(titles, list) and len(titles) > 1 and all(isinstance(each, str) for each in titles)
+
+
+def addressed() -> list[Path]:
+    """Folders of runs that belong on this tracking store, or may."""
+    return [folder for folder in list_runs() if _is_addressed(folder)]
+
+
+def _is_addressed(folder: Path) -> bool:
+    try:
+        return any(here(key) for key in read_deliveries(folder))
+    except BadInput:
+        return True  # delivering it says what is wrong with it
 
 
 def undelivered() -> list[Path]:

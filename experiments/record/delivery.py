@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import filelock
 
@@ -21,6 +22,7 @@ from experiments.record.deliveries import (
     Deliveries,
     Destination,
     address,
+    addressed,
     change,
     here,
     read_deliveries,
@@ -29,7 +31,7 @@ from experiments.record.deliveries import (
 )
 from experiments.record.files import locked, read_json, writing_to
 from experiments.record.folder import read_status
-from experiments.record.sqlite import insert_run
+from experiments.record.sqlite import write_run
 from experiments.record.store import REQUEST_TIMEOUT_S, Unreachable, find_states, first_line
 from experiments.record.whole import Whole, describe_whole
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Destination",
     "address",
+    "addressed",
     "deliver",
     "deliver_all",
     "ensure_experiment",
@@ -130,6 +133,7 @@ def _deliver_one(client: "MlflowClient", folder: Path) -> None:
             except BadInput:
                 raise
             except Exception as error:
+                _places.pop(client, None)
                 reason = f"MLflow store {names.shown_uri()} did not take run {folder.name}: {first_line(error)}"
                 raise Unreachable(reason) from error
             finally:  # what has arrived before it broke off has arrived
@@ -156,11 +160,15 @@ class _sending:
 
 def _send(client: "MlflowClient", whole: Whole, destination: Destination, delivery: dict[str, Any]) -> None:
     """Send what is missing of one run; `delivery` is kept up to date on the way."""
+    if whole.status == "RUNNING" and delivery["status"] not in (None, "RUNNING"):
+        whole.tags["resumed"] = "true"
+    experiment_id, parent = _place_of(client, destination)
+    # A resumed run counts its points from its checkpoint again; those sent before are not sent twice.
+    if run_id := write_run(experiment_id, parent, whole, delivery["run_id"], delivery["points"]):
+        points = max(delivery["points"], len(whole.points))
+        delivery |= {"run_id": run_id, "points": points, "status": whole.status}
+        return
     if delivery["run_id"] is None:
-        experiment_id, parent = _place_of(client, destination)
-        if whole.status != "RUNNING" and (run_id := insert_run(experiment_id, parent, whole)):
-            delivery |= {"run_id": run_id, "points": len(whole.points), "status": whole.status}
-            return
         delivery["run_id"] = _begin(client, whole, experiment_id, parent)
     _go_on(client, whole, delivery)
 
@@ -171,7 +179,6 @@ def _go_on(client: "MlflowClient", whole: Whole, delivery: dict[str, Any]) -> No
     run_id = delivery["run_id"]
     if whole.status == "RUNNING" and delivery["status"] not in (None, "RUNNING"):
         client.update_run(run_id, status="RUNNING")
-        client.set_tag(run_id, "resumed", "true")
     # Tags may come late (the doctor's verdict) or anew (another commit at a second try).
     digest = hashlib.sha256(json.dumps(whole.tags).encode()).hexdigest()
     if delivery.get("tags") != digest:
@@ -179,7 +186,6 @@ def _go_on(client: "MlflowClient", whole: Whole, delivery: dict[str, Any]) -> No
             client.log_batch(run_id, tags=chunk)
         delivery["tags"] = digest
 
-    # A resumed run counts its points from its checkpoint again; those sent before are not sent twice.
     for points in _chunks(whole.points[delivery["points"] :], POINTS_AT_ONCE):
         rows = [
             Metric(name, value, point["time_ms"], point["step"])
@@ -213,13 +219,18 @@ def _begin(client: "MlflowClient", whole: Whole, experiment_id: str, parent: str
     return run_id
 
 
+_places: WeakKeyDictionary["MlflowClient", dict[Destination, tuple[str, str | None]]] = WeakKeyDictionary()
+
+
 def _place_of(client: "MlflowClient", destination: Destination) -> tuple[str, str | None]:
-    # Ids of the experiment and of the run above.
-    experiment_id = ensure_experiment(client, destination.experiment)
-    above = None
-    for depth in range(len(destination.parents)):
-        above = ensure_parent(client, experiment_id, destination.parents[: depth + 1], above)
-    return experiment_id, above
+    # Ids of the experiment and of the run above; asked of the store once, and again after any failure.
+    known = _places.setdefault(client, {})
+    if destination not in known:
+        experiment_id, above = ensure_experiment(client, destination.experiment), None
+        for depth in range(len(destination.parents)):
+            above = ensure_parent(client, experiment_id, destination.parents[: depth + 1], above)
+        known[destination] = experiment_id, above
+    return known[destination]
 
 
 def ensure_experiment(client: "MlflowClient", name: str) -> str:

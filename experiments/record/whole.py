@@ -35,6 +35,15 @@ class Whole:
     datasets: list[dict[str, str]]
     files: list[Path]
 
+    def numbers(self, first_point: int = 0) -> list[tuple[int, int, str, float]]:
+        """Step, time in ms, name and value of every number from a point of the curves on."""
+        curves = [
+            (point["step"], point["time_ms"], name, float(value))
+            for point in self.points[first_point:]
+            for name, value in point["values"].items()
+        ]
+        return curves + [(0, self.ended_ms, name, float(value)) for name, value in self.metrics.items()]
+
     def tags_of_mlflow(self, parent: str | None) -> dict[str, str]:
         """What MLflow shows in its columns Source and Version, and the run above."""
         return {

@@ -32,6 +32,7 @@ class Courier:
         self._later: dict[Job, None] = {}  # failed before, or left by earlier commands
         self._unsent: dict[Job, str] = {}  # what was sent here and has not arrived, with the last reason
         self._closing = False
+        self._silence = f"MLflow store {shown_uri()} has not answered for {REQUEST_TIMEOUT_S} s"
         self._answered_s = math.inf  # until MLflow is imported, which takes seconds, nobody is asked
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, daemon=True)
@@ -47,8 +48,11 @@ class Courier:
         closed_s = time.monotonic()
         # A local file does not fall silent; creating its tables may take longer than a server's answer.
         patience_s = math.inf if tracking_uri().startswith("sqlite") else REQUEST_TIMEOUT_S
-        while self._thread.is_alive() and time.monotonic() < max(closed_s, self._answered_s) + patience_s:
-            self._thread.join(0.1)
+        try:
+            while self._thread.is_alive() and time.monotonic() < max(closed_s, self._answered_s) + patience_s:
+                self._thread.join(0.1)
+        except KeyboardInterrupt:  # whoever waits has had enough
+            self._silence = f"sending to MLflow store {shown_uri()} was interrupted"
 
     @property
     def trouble(self) -> str:
@@ -57,8 +61,9 @@ class Courier:
             reasons = list(self._unsent.values())
         if not reasons:
             return ""
-        silence = f"MLflow store {shown_uri()} has not answered for {REQUEST_TIMEOUT_S} s"
-        return next(filter(None, reasons), silence) + (f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else "")
+        return next(filter(None, reasons), self._silence) + (
+            f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+        )
 
     def send(self, job: Callable[..., None], *arguments: Any) -> None:
         """Have `job(client, *arguments)` called soon; a job that still waits is not queued twice."""

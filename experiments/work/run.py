@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from datasets import DomainPair, load_pair
-from experiments.errors import BadInput, NonFiniteLoss, RunInUse
+from experiments.errors import BadInput, NonFiniteLoss, RunInUse, is_ours
 from experiments.experiment import Experiment
 from experiments.identity import describe, digest_foreign_source, path_of
 from experiments.networks import Networks
@@ -218,7 +218,7 @@ class _Recorder(Watch):
             yield
         except BaseException as error:
             # What a person can mend leaves a run to go on with, as an interruption does.
-            mendable = isinstance(error, (KeyboardInterrupt, BadInput))
+            mendable = isinstance(error, KeyboardInterrupt) or is_ours(error)
             status = "KILLED" if mendable else "FAILED"
             message = (str(error) or "interrupted") if mendable else f"{type(error).__name__}: {error}"
             with suppress(BadInput):  # a full disk has been said once
