@@ -65,10 +65,8 @@ def _shorten(values: pd.Series) -> pd.Series:
 
 
 def _round(value: str) -> str:
-    try:
-        return f"{float(value):.4g}" if len(value) > 6 else value
-    except ValueError:
-        return value
+    # Never what only looks like a number, as a commit does.
+    return f"{float(value):.4g}" if re.fullmatch(r"-?\d+\.\d+(e-?\d+)?", value) and len(value) > 6 else value
 
 
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
