@@ -144,16 +144,18 @@ def say_where(outcome: Any, experiment_name: str) -> None:
 
 
 def sync() -> int:
-    from experiments.record.delivery import deliver, undelivered
+    from experiments.record.delivery import deliver, forget_lost, undelivered
+    from experiments.record.folder import list_runs
     from experiments.record.store import Unreachable, check_tracking_uri, open_client
 
     check_tracking_uri()
+    client = open_client()
+    forget_lost(client, list_runs())
     folders = undelivered()
     if not folders:
         console.print(f"nothing to send: {names.shown_uri()} has every recorded run", markup=False)
         return 0
     kept = 0
-    client = open_client()
     for folder in folders:
         try:
             deliver(client, folder)
@@ -183,8 +185,10 @@ def ui() -> int:
         console.print(f"the runs are on {names.shown_uri()}", markup=False)
         return 0
     address = ["--host", "127.0.0.1", "--port", os.environ.get("GRL_UI_PORT", "5000")]
+    # The store's password, if it has one, is nothing for the list of processes.
+    environment = os.environ | {"MLFLOW_BACKEND_STORE_URI": uri}
     try:
-        return subprocess.call([sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, *address])
+        return subprocess.call([sys.executable, "-m", "mlflow", "ui", *address], env=environment)
     except KeyboardInterrupt:
         return 0
 

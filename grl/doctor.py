@@ -158,9 +158,9 @@ def _examine(
         raise ValueError(f"feature_extractor must return floating tensors, got {type(features).__name__}")
     domain_labels = domain_labels.to(leaves[0].device)
     step = take_step(feature_extractor, heads, features, domain_labels, terms.adversarial, alpha)
-    loss, symptoms = look(
-        heads, features, domain_labels, terms, Symptoms(alpha=alpha, given=given, blocked=step.blocked)
-    )
+    still = "no gradient passes through the feature extractor, its units are all off" if step.still else ""
+    symptoms = Symptoms(alpha=alpha, given=given, blocked=step.blocked, doubt=still)
+    loss, symptoms = look(heads, features, domain_labels, terms, symptoms)
     if not step.finite or not math.isfinite(loss):
         named: Named = "not finite", f"The adversarial loss or its gradient is not finite (domain loss {loss:.3g})."
     else:

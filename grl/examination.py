@@ -50,13 +50,15 @@ class Step(NamedTuple):
     Args:
         gradient_norm: norm of the domain gradient in the feature extractor.
         classifier_norm: norm of the domain classifier's own gradient.
-        blocked: why nothing passes through the feature extractor; empty where it does.
+        blocked: why nothing can pass through the feature extractor; empty where it can.
+        still: whether nothing does although it can, as where all its units are off.
         finite: whether loss and gradients are.
     """
 
     gradient_norm: float
     classifier_norm: float
     blocked: str
+    still: bool
     finite: bool
 
 
@@ -82,21 +84,16 @@ def take_step(
     grads = fill(_differentiate(loss, [*before, *own]), [*before, *own])
     norms = measure_norm(grads[: len(before)]), measure_norm(grads[len(before) :])
     finite = all(map(math.isfinite, (loss.item(), *norms)))
-    return Step(*norms, _find_block(before, features), finite)
-
-
-def _find_block(before: Sequence[Tensor], features: Any) -> str:
     leaves = [leaf for leaf in pytree.tree_leaves(features) if is_floating(leaf) and leaf.requires_grad]
-    if not before:
-        return "it is frozen"
-    if not leaves:
-        return "its output is detached"
+    blocked = "it is frozen" if not before else "" if leaves else "its output is detached"
+    return Step(*norms, blocked, not blocked and not _passes(before, leaves), finite)
+
+
+def _passes(before: Sequence[Tensor], leaves: Sequence[Tensor]) -> bool:
+    """Whether a random gradient at the features reaches the weights in front of them."""
     generator = torch.Generator().manual_seed(0)
-    wave = sum(
-        (leaf * torch.randn(leaf.shape, generator=generator, dtype=torch.float64).to(leaf)).sum() for leaf in leaves
-    )
-    passed = measure_norm(fill(_differentiate(wave, before), before))  # pyright: ignore
-    return "" if passed > 0.0 else "its units are all off, so that no gradient passes through it"
+    waves = [(x * torch.randn(x.shape, generator=generator, dtype=torch.float64).to(x)).sum() for x in leaves]
+    return measure_norm(fill(_differentiate(torch.stack(waves).sum(), before), before)) > 0.0
 
 
 def _differentiate(loss: Tensor, at: Sequence[Tensor]) -> list[Tensor | None]:

@@ -29,7 +29,7 @@ def find_obstacle(networks: Mapping[str, nn.Module], inputs: Any) -> Named | Non
         parameters, buffers = list(network.parameters()), list(network.buffers())
         if any(is_lazy(p) for p in (*parameters, *buffers)):
             raise ValueError(f"{name} must not be lazy any more: pass one batch through it first")
-        if any(hasattr(p, "device_mesh") or hasattr(p, "_is_flat_param") for p in parameters):
+        if any(hasattr(p, "device_mesh") for p in parameters) or any(map(_is_sharded, network.modules())):
             return doubt(f"the weights of {name} are divided among processes; examine it before it is sharded")
         if any(p.is_meta for p in parameters):
             return doubt(f"the weights of {name} are on meta and have no values")
@@ -40,6 +40,10 @@ def find_obstacle(networks: Mapping[str, nn.Module], inputs: Any) -> Named | Non
     if not all(_is_finite(leaf) for leaf in pytree.tree_leaves(inputs) if isinstance(leaf, Tensor)):
         return "not finite", "The inputs are infinite or NaN."
     return None
+
+
+def _is_sharded(module: nn.Module) -> bool:
+    return type(module).__name__ == "FullyShardedDataParallel"  # without the import, which is slow
 
 
 def _is_finite(tensor: Tensor) -> bool:

@@ -1,16 +1,17 @@
 import contextlib
 import json
 import shutil
+import threading
 import time
 
 import pytest
 
 from experiments.record import delivery, names
-from experiments.record.delivery import Destination, address, deliver, undelivered
+from experiments.record.delivery import Destination, address, deliver, deliver_all, undelivered
 from experiments.record.files import read_json, write_json
 from experiments.record.folder import Recording, folder_of
-from experiments.record.store import Unreachable
-from experiments.work import environment
+from experiments.record.store import Unreachable, open_client
+from experiments.work import changes
 from experiments.work.run import train_runs
 from grl.schedules import InverseDecay
 from tests.support.recorded_curves import curves_of, recorded_curves
@@ -76,7 +77,7 @@ def test_mlflow_shows_what_a_run_was_trained_on(client, method, trained_on):
 
 
 def test_a_patch_of_the_code_goes_with_a_run_however_it_ends(client, monkeypatch):
-    monkeypatch.setattr(environment, "uncommitted_changes", lambda: b"the patch")
+    monkeypatch.setattr(changes, "uncommitted_changes", lambda: changes.Changes(b"the patch", ("code.py",)))
     experiment = small_moons(lr=InverseDecay(lr=1e30), log_every=1)
     train_runs([experiment])
     send(client, experiment)
@@ -273,3 +274,114 @@ def test_results_cut_short_by_a_crash_are_not_delivered_as_finished(client):
     write_json(folder / names.STATUS, read_json(folder / names.STATUS) | {"status": "RUNNING"})
     send(client, experiment)
     assert runs_in(client)[0].info.status == "RUNNING"
+
+
+def test_a_store_that_was_deleted_replaced_or_restored_is_filled_again(client, runs, migrated_store):
+    first, second = small_moons(), small_moons(seed=1)
+    path, backup = runs / "mlflow.db", runs / "backup.db"
+    train_runs([first, second])
+    send(client, first)
+    shutil.copy(path, backup)
+    send(client, second, Destination("toy", ("sweep", "trial 0")))
+    folders = [folder_of(experiment.hash) for experiment in (first, second)]
+    for store in (migrated_store, backup):
+        assert undelivered() == []
+        shutil.copy(store, path)
+        fresh = open_client()
+        deliver_all(fresh, folders)
+        by_hash = {found.data.tags["hash"]: found for found in runs_in(fresh) if found.data.tags["kind"] == "run"}
+        assert by_hash.keys() == {first.hash, second.hash}
+        for experiment in (first, second):
+            found = by_hash[experiment.hash]
+            assert found.info.status == "FINISHED"
+            assert curves_of(fresh, found.info.run_id) == recorded_curves(experiment)
+            assert {file.path for file in fresh.list_artifacts(found.info.run_id)} == sent_files(experiment)
+    assert len(runs_in(fresh)) == 4  # both, the study and the trial
+
+
+def test_a_restored_store_gets_the_rest_of_a_run_that_it_has_in_part(client, runs):
+    experiment = small_moons()
+    with pytest.raises(KeyboardInterrupt):
+        train_runs([experiment], must_stop=after(12))
+    send(client, experiment)
+    shutil.copy(runs / "mlflow.db", runs / "backup.db")
+    train_runs([experiment])
+    deliver(client, folder_of(experiment.hash))
+    shutil.copy(runs / "backup.db", runs / "mlflow.db")
+    fresh = open_client()
+    deliver(fresh, folder_of(experiment.hash))
+    [found] = runs_in(fresh)
+    assert found.info.status == "FINISHED"
+    assert curves_of(fresh, found.info.run_id) == recorded_curves(experiment)
+
+
+def test_a_run_that_a_person_has_deleted_in_mlflow_stays_deleted(client):
+    experiment = small_moons()
+    train_runs([experiment])
+    send(client, experiment)
+    client.delete_run(runs_in(client)[0].info.run_id)
+    send(client, experiment)
+    assert runs_in(client) == []
+
+
+@pytest.mark.usefixtures("through_the_client")
+def test_nobody_waits_for_a_delivery_but_who_delivers(client, monkeypatch):
+    """A store that hangs must not hold up who only notes where a run belongs."""
+    experiment = small_moons()
+    train_runs([experiment])
+    folder, hangs, go_on = folder_of(experiment.hash), threading.Event(), threading.Event()
+    address(folder, TOY)
+    whole = type(client).log_batch
+
+    def hang(self, *arguments, **named):
+        hangs.set()
+        assert go_on.wait(60)
+        whole(self, *arguments, **named)
+
+    monkeypatch.setattr(type(client), "log_batch", hang)
+    thread = threading.Thread(target=deliver, args=(client, folder))
+    thread.start()
+    assert hangs.wait(60)
+    address(folder, Destination("another"))
+    monkeypatch.setattr(delivery, "REQUEST_TIMEOUT_S", 0.1)
+    with pytest.raises(Unreachable, match=f"^another process is sending run {experiment.hash}$"):
+        deliver(client, folder)
+    go_on.set()
+    thread.join()
+    assert undelivered() == [folder]  # for the other destination, which was not lost
+    deliver(client, folder)
+    assert len(runs_in(client)) == len(runs_in(client, "another")) == 1
+
+
+def test_what_has_all_been_delivered_is_looked_at_without_writing(client, monkeypatch):
+    experiment = small_moons()
+    train_runs([experiment])
+    send(client, experiment)
+    for module in ("deliveries", "delivery"):
+        monkeypatch.setattr(f"experiments.record.{module}.locked", lambda path: pytest.fail(f"locked {path}"))
+    monkeypatch.setattr("experiments.record.files.write_atomically", lambda path, *a, **k: pytest.fail(f"wrote {path}"))
+    send(client, experiment)
+    assert undelivered() == []
+
+
+def test_two_deliverers_at_once_make_one_study(client, monkeypatch):
+    experiments = [small_moons(seed=seed) for seed in range(2)]
+    train_runs(experiments)
+    search = type(client).search_runs
+
+    def search_slowly(self, *arguments, **named):
+        found = search(self, *arguments, **named)
+        time.sleep(0.2)  # in which the other one looks, too
+        return found
+
+    monkeypatch.setattr(type(client), "search_runs", search_slowly)
+    threads = [
+        threading.Thread(target=send, args=(client, each, Destination("toy", ("sweep", f"trial {each.seed}"))))
+        for each in experiments
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    kinds = sorted(found.data.tags["kind"] for found in runs_in(client))
+    assert kinds == ["run", "run", "study", "trial", "trial"]

@@ -8,7 +8,7 @@ from experiments.errors import BadInput
 from experiments.record import names
 from experiments.record.files import claim, read_json
 from experiments.record.folder import folder_of, read_points
-from experiments.work import done
+from experiments.work import done, driver
 from experiments.work.bundles import bundle
 from experiments.work.driver import Outcome, work_off
 from experiments.work.run import train_runs
@@ -102,7 +102,8 @@ def test_stale_runs_are_said_trained_again_and_reach_mlflow_again(client, monkey
     experiments = [small_moons(seed=seed) for seed in range(2)]
     work_here(experiments)
     first = {each.info.run_id for each in runs_in(client).values()}
-    monkeypatch.setattr(done, "find_change", lambda experiment: "its data have changed" if stale else "")
+    for module in (done, driver):
+        monkeypatch.setattr(module, "find_change", lambda experiment: "its data have changed" if stale else "")
     stale = True
     pool = Inline(interfere=lambda: None)
     train, stale_ended = pool.ended, []

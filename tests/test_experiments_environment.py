@@ -4,9 +4,11 @@ import subprocess
 import pytest
 
 from datasets import load_pair
+from experiments.errors import BadInput
 from experiments.record import names
-from experiments.work import environment
-from experiments.work.environment import describe_datasets, describe_environment, keep_changes, uncommitted_changes
+from experiments.work import changes
+from experiments.work.changes import keep_changes, uncommitted_changes
+from experiments.work.environment import describe_datasets, describe_environment
 from tests.support.small_runs import image_pair
 
 CONTENT = b"caf\xe9 = 1\n"  # no UTF-8
@@ -39,7 +41,7 @@ def checkout(tmp_path, monkeypatch):
     (root / "code.py").write_bytes(CONTENT)
     git(root, "add", "code.py")
     git(root, "commit", "--quiet", "--message", "Begin")
-    monkeypatch.setattr(environment, "ROOT", root)
+    monkeypatch.setattr(changes, "ROOT", root)
     forget()
     yield root
     forget()
@@ -67,14 +69,65 @@ def test_the_kept_patch_gives_the_very_files_back(checkout, tmp_path):
     assert tags[names.DIRTY] == "true"
     assert tags[names.DIFF] == hashlib.sha256(patch).hexdigest()[:16]
 
+    assert (tmp_path / names.CHANGES).stat().st_mode & 0o777 == 0o600
+
     git(checkout, "reset", "--quiet", "--hard")
     git(checkout, "apply", str(tmp_path / names.CHANGES))
     assert (checkout / "code.py").read_bytes() == changed
     assert (checkout / "new.py").read_text() == "x = 1\n"
 
 
+KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n"
+
+
+def test_what_looks_like_a_secret_never_leaves_the_checkout(checkout, tmp_path):
+    secrets = {
+        ".env": "TOKEN=c2VjcmV0\n",
+        "deploy.pem": "c2VjcmV0\n",
+        "sub/id_ed25519": "c2VjcmV0\n",
+        "My Credentials.json": "c2VjcmV0\n",
+        "notes.txt": f"a key:\n{KEY}",
+    }
+    for name, content in {**secrets, "tokenizer.py": "x = 1\n", "code.py": "y = 2\n"}.items():
+        (checkout / name).parent.mkdir(exist_ok=True)
+        (checkout / name).write_text(content)
+        git(checkout, "add", name)
+    found = uncommitted_changes()
+    assert set(found.files) == {"tokenizer.py", "code.py"}
+    assert set(found.held_back) == secrets.keys()
+    assert b"c2VjcmV0" not in found.patch
+    keep_changes(tmp_path)
+    assert b"c2VjcmV0" not in (tmp_path / names.CHANGES).read_bytes()
+    said = str(found)
+    assert said.startswith("changes.patch goes to MLflow with each run, of ")
+    assert all(name in said for name in (*secrets, "tokenizer.py", "GRL_PATCH=no"))
+
+
+def test_a_key_that_was_committed_and_is_taken_away_is_held_back_too(checkout):
+    (checkout / "notes.txt").write_text(KEY)
+    git(checkout, "add", "notes.txt")
+    git(checkout, "commit", "--quiet", "--message", "Oops")
+    (checkout / "notes.txt").unlink()
+    assert uncommitted_changes().held_back == ("notes.txt",)
+    assert uncommitted_changes().patch == b""
+
+
+def test_one_setting_sends_no_patch_and_still_says_that_there_are_changes(checkout, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRL_PATCH", "no")
+    (checkout / "code.py").write_text("x = 2\n")
+    keep_changes(tmp_path)
+    assert not (tmp_path / names.CHANGES).exists()
+    assert describe_environment()[names.DIRTY] == "true"
+    assert names.DIFF not in describe_environment()
+    assert str(uncommitted_changes()) == "not everything is committed; not sent: code.py"
+    forget()
+    monkeypatch.setenv("GRL_PATCH", "never")
+    with pytest.raises(BadInput, match=r"^GRL_PATCH must be yes or no, got 'never'$"):
+        uncommitted_changes()
+
+
 def test_no_repository_is_said_and_stops_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    monkeypatch.setattr(changes, "ROOT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     forget()
     assert describe_environment().items() >= {names.COMMIT: "unknown", names.DIRTY: "false"}.items()

@@ -83,6 +83,7 @@ def test_workers_train_the_bits_of_this_process_go_on_after_a_bug_and_are_replac
     assert [each.error + each.died for each in pool.ended(0)] == [""]
     assert not pool.is_busy
     assert multiprocessing.active_children() == []
+    assert capfd.readouterr().err == ""  # no traceback of who was told to stop
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRL_RUNS", str(runs / "elsewhere"))

@@ -7,7 +7,7 @@ from experiments.record import delivery, names, sqlite
 from experiments.record.delivery import Destination, address, deliver, undelivered
 from experiments.record.folder import Recording, folder_of
 from experiments.record.store import Unreachable
-from experiments.work import environment
+from experiments.work import changes
 from experiments.work.run import train_runs
 from tests.support.small_runs import after, small_moons
 
@@ -67,7 +67,7 @@ def experiment(runs, monkeypatch):
         )
 
     monkeypatch.setattr(Recording, "log", log_more)
-    monkeypatch.setattr(environment, "uncommitted_changes", lambda: b"the patch")
+    monkeypatch.setattr(changes, "uncommitted_changes", lambda: changes.Changes(b"the patch", ("code.py",)))
     train_runs([small_moons()])
     return small_moons()
 

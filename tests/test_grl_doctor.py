@@ -6,7 +6,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+from torch.nn.parallel import DistributedDataParallel
 
 from grl import GradientReversal, domain_loss, gradient_reversal, gradient_scale
 from grl.doctor import Verdict, examine
@@ -366,20 +369,35 @@ def test_what_is_not_finite_is_said_first(networks, batch) -> None:
     assert examine(extractor, nn.Linear(16, 1), batch[0] * torch.inf, batch[1], ALPHA).status == "not finite"
 
 
-def test_sharded_weights_are_no_fault(batch) -> None:
-    """What FSDP2 leaves behind, on one process: the verdict says to examine earlier."""
-    import torch.distributed as dist
-    from torch.distributed.fsdp import fully_shard
-
+@pytest.fixture
+def process_group():
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
-    try:
-        extractor, classifier = nn.Linear(5, 16), nn.Linear(16, 1)
-        fully_shard(classifier, mesh=dist.device_mesh.init_device_mesh("cpu", (1,)))
-        verdict = examine(extractor, classifier, *batch, ALPHA)
-    finally:
-        dist.destroy_process_group()
+    yield
+    dist.destroy_process_group()
+
+
+def shard_in_place(layer: nn.Module) -> nn.Module:
+    return fully_shard(layer, mesh=dist.device_mesh.init_device_mesh("cpu", (1,)))
+
+
+def shard_flat(layer: nn.Module) -> nn.Module:
+    return FullyShardedDataParallel(layer, device_id=torch.device("cpu"), use_orig_params=True)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")  # of the older of the two
+@pytest.mark.parametrize("shard", [shard_in_place, shard_flat])
+def test_sharded_weights_are_no_fault(process_group, batch, shard) -> None:
+    """On one process: the verdict says to examine earlier."""
+    verdict = examine(nn.Linear(5, 16), shard(nn.Linear(16, 1)), *batch, ALPHA)
     assert verdict.status == "inconclusive"
     assert "divided among processes" in verdict.sentence
+
+
+def test_replicated_networks(process_group, networks, batch) -> None:
+    extractor, classifier = (DistributedDataParallel(network) for network in networks)
+    assert examine(extractor, classifier, *batch, ALPHA).healthy
+    domain_adversarial_loss(classifier, extractor(torch.cat(batch)), torch.arange(128) // 64).loss.backward()
+    assert networks[0][0].weight.grad is not None
 
 
 def test_buffers_start_the_same_for_every_evaluation(batch) -> None:
@@ -495,6 +513,15 @@ def test_an_adversary_whose_units_are_off_is_no_fault(networks, batch) -> None:
     verdict = examine(extractor, classifier, *batch, ALPHA)
     assert verdict.status == "inconclusive"
     assert "units are all off" in verdict.sentence
+
+
+def test_an_extractor_whose_units_are_off_is_no_fault(networks, batch) -> None:
+    extractor = nn.Sequential(nn.Linear(5, 16), nn.ReLU())
+    with torch.no_grad():
+        extractor[0].bias.fill_(-100.0)
+    verdict = examine(extractor, networks[1], *batch, ALPHA)
+    assert verdict.status == "inconclusive"
+    assert "feature extractor" in verdict.sentence
 
 
 def test_a_loss_that_is_no_multiple_of_the_plain_one(networks, batch) -> None:

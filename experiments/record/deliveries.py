@@ -38,7 +38,8 @@ def here(key: str) -> Destination | None:
 
 def address(folder: Path, destination: Destination) -> None:
     """Note in the run's folder that it belongs to `destination`, so that any later process can deliver it."""
-    change(folder, lambda deliveries: deliveries.setdefault(destination.key, dict(NOTHING)))
+    if destination.key not in read_deliveries(folder):  # else nothing need be written
+        change(folder, lambda deliveries: deliveries.setdefault(destination.key, dict(NOTHING)))
 
 
 def readdress(old: Path, new: Path) -> None:

@@ -115,6 +115,7 @@ def claim(folder: Path) -> Iterator[None]:
     """
     with writing_to(folder.parent):
         folder.mkdir(parents=True, exist_ok=True)
+    with writing_to(folder):
         lock = filelock.FileLock(folder / "lock", timeout=0)
         try:
             lock.acquire()

@@ -4,11 +4,13 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from experiments.errors import BadInput
 from experiments.record.files import read_json, write_atomically, write_json, writing_to
+from experiments.record.forms import POINT, find_misfit
 from experiments.record.names import (
     COMMIT,
     DATA_FINGERPRINT,
@@ -40,7 +42,7 @@ def folder_of(name: str) -> Path:
 
 def list_runs() -> list[Path]:
     """The folders of all runs; what else lies between them is left alone."""
-    return sorted(path.parent for path in runs_root().glob(f"*/{RUN}") if path.is_file())
+    return sorted(path.parent for path in runs_root().glob(f"[!.]*/{RUN}") if path.is_file())
 
 
 def read_status(folder: Path) -> dict[str, Any] | None:
@@ -92,11 +94,9 @@ class Recording:
 
     def _cut_points(self, count: int) -> int:
         path = self.folder / POINTS
-        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        if len(lines) < count:
-            raise BadInput(
-                f"{path} has {len(lines)} points, its checkpoint counts {count}; delete {self.folder} to start anew"
-            )
+        if count:
+            _parse(path, count)  # said now, and not when the training is over
+        lines = path.read_bytes().splitlines(keepends=True) if count else []
         write_atomically(path, b"".join(lines[:count]))
         return count
 
@@ -116,7 +116,8 @@ class Recording:
         now_s = time.monotonic()
         if now_s - self._shown_s >= SHOWN_EVERY_S:
             self._shown_s = now_s
-            write_json(self.folder / PROGRESS, {"step": step, "values": dict(values)}, durable=False)
+            with suppress(BadInput):  # a disk that is full says so at the next checkpoint
+                write_json(self.folder / PROGRESS, {"step": step, "values": dict(values)}, durable=False)
 
     def points(self) -> list[dict[str, Any]]:
         """Every point of the run so far."""
@@ -154,7 +155,8 @@ class Recording:
             self.folder / STATUS, {"status": status, "points": self._points, "message": message, "time_ms": _now_ms()}
         )
         if status != "RUNNING":
-            (self.folder / PROGRESS).unlink(missing_ok=True)
+            with suppress(OSError):  # it is only shown
+                (self.folder / PROGRESS).unlink()
 
 
 def read_points(folder: Path) -> list[dict[str, Any]]:
@@ -166,16 +168,19 @@ def read_points(folder: Path) -> list[dict[str, Any]]:
     status = read_status(folder)
     if status is None or not status["points"]:
         return []
-    path = folder / POINTS
+    return _parse(folder / POINTS, status["points"])
+
+
+def _parse(path: Path, count: int) -> list[dict[str, Any]]:
+    # The first points of a file, which somebody has counted.
     try:
-        points = [json.loads(line) for line in path.read_bytes().splitlines()[: status["points"]]]
-        if len(points) < status["points"]:
-            raise ValueError(f"it has {len(points)} points, {STATUS} counts {status['points']}")
-        for point in points:
-            if not isinstance(point, dict) or not {"step", "time_ms", "values"} <= point.keys():
-                raise ValueError("a line is no point")
-    except (ValueError, OSError) as error:
-        raise BadInput(f"{path} cannot be used: {error}; move {folder} away to train this run again") from None
+        points = [json.loads(line) for line in path.read_bytes().splitlines()[:count]]
+        if len(points) < count:
+            raise ValueError(f"it has {len(points)} points of {count}")
+        if misfit := find_misfit(points, [POINT], "its lines"):
+            raise ValueError(misfit)
+    except (ValueError, RecursionError, OSError) as error:
+        raise BadInput(f"{path} cannot be used: {error}; delete {path.parent} to train this run again") from None
     return points
 
 

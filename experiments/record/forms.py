@@ -29,7 +29,7 @@ FORMS: dict[str, Any] = {
 def find_misfit(value: Any, form: Any, path: str = "it") -> str:
     """What is wrong with a value, in words; empty if it has the form.
 
-    Every key of an inner dict must be there, and no integer is negative: all of ours count something.
+    Every key of an inner dict must be there, and integers are those that a database can hold and count something.
     """
     if isinstance(form, dict):
         if not isinstance(value, dict):
@@ -48,7 +48,7 @@ def find_misfit(value: Any, form: Any, path: str = "it") -> str:
     kinds = (int, float) if form is float else form
     if not isinstance(value, kinds) or (isinstance(value, bool) and form is not bool):
         return f"{path} is {_show(value)}"
-    return f"{path} is negative" if form is int and value < 0 else ""
+    return f"{path} is {_show(value)}" if form is int and not 0 <= value < 2**63 else ""
 
 
 def _show(value: Any) -> str:

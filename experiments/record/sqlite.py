@@ -81,7 +81,7 @@ def _is_there(database: sqlite3.Connection, experiment_id: str, parent: str | No
 def _copy(files: list[Path], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in files:
-        shutil.copyfile(path, folder / path.name)
+        shutil.copy(path, folder)  # with its mode: a patch is for its owner alone
 
 
 def _rows(
@@ -117,6 +117,7 @@ def _rows(
     latest: dict[str, tuple[int, int, float, bool]] = {}
     metrics = []
     for step, time_ms, key, number in points:
+        number = float(number)
         value = 0.0 if math.isnan(number) else min(max(number, -LARGEST), LARGEST)
         row = (step, time_ms, value, math.isnan(number))
         latest[key] = max(latest.get(key, row), row)

@@ -3,6 +3,7 @@
 import importlib.metadata
 import logging
 import os
+import re
 import sqlite3
 import tempfile
 import warnings
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 
 import filelock
 
-from experiments.errors import BadInput
+from experiments.errors import BadInput, is_ours
 from experiments.record import names
 from experiments.record.files import writing_to
 
@@ -187,5 +188,7 @@ def answering(otherwise: str) -> Iterator[None]:
 
 def first_line(error: Exception) -> str:
     """The reason of an error, short and without the credentials of the store."""
-    text = names.redact(str(error).strip())
+    if is_ours(error):
+        return names.redact(str(error))
+    text = re.sub(r"^\(\w+\.\w+\) ", "", names.redact(str(error).strip()))  # SQLAlchemy's name of the class
     return next(iter(text.splitlines()), type(error).__name__)[:300]

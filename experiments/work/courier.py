@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from experiments.record.delivery import deliver, undelivered
 from experiments.record.names import shown_uri, tracking_uri
-from experiments.record.store import REQUEST_TIMEOUT_S, check_tracking_uri, import_mlflow, open_client
+from experiments.record.store import REQUEST_TIMEOUT_S, check_tracking_uri, first_line, import_mlflow, open_client
 
 # After a failed attempt; doubled while one attempt after the other fails.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 4.0
@@ -84,7 +84,7 @@ class Courier:
                 job(client, *arguments)
             except Exception as error:  # a thread has nobody to raise to
                 pause_s = min(2 * pause_s or FIRST_PAUSE_S, LONGEST_PAUSE_S)
-                self._keep(todo, str(error), is_last_attempt)
+                self._keep(todo, first_line(error), is_last_attempt)
             else:
                 pause_s = 0.0
                 self._strike_off(todo)

@@ -22,12 +22,13 @@ from rich.console import Console
 from experiments.errors import BadInput, WorkerDied
 from experiments.experiment import Experiment
 from experiments.record import names
-from experiments.record.delivery import Destination, address, deliver
-from experiments.record.files import read_json
-from experiments.record.folder import folder_of, read_status
+from experiments.record.delivery import Destination, address, deliver, deliver_all
+from experiments.record.files import read_json, writing_to
+from experiments.record.folder import folder_of, is_finished, read_status
 from experiments.work.bundles import Bundle, title_of
+from experiments.work.changes import uncommitted_changes
 from experiments.work.courier import Courier
-from experiments.work.done import is_done
+from experiments.work.done import find_change, is_done
 from experiments.work.progress import RunProgress
 
 WAIT_S = 0.2
@@ -239,7 +240,8 @@ class _Shown:
             status = read_status(folder) or {"status": "none", "message": ""}
             if status["status"] == "FINISHED":
                 self.outcome.trained += 1
-                self.progress.finish(title, describe(read_json(folder / names.RESULT, needs=("last", "metrics")) or {}))
+                result = read_json(folder / names.RESULT, needs=("last", "metrics"))
+                self.progress.finish(title, describe(result) if result else f"{folder} has no {names.RESULT}")
                 self._show_verdict(folder, title)
             elif status["status"] == "FAILED":
                 self.outcome.failed.append(f"{title}: {status['message']}")
@@ -292,12 +294,15 @@ def work_off(
     say_what_is_stale(waiting, console)
     source = Listed(bundles := bundle(waiting), experiment_name)
     with Courier() as courier:
-        done = set(experiments) - set(waiting)
-        for experiment in experiments:
-            if experiment in done:
-                address(folder_of(experiment.hash), source.destination(experiment))
-                courier.send(deliver, folder_of(experiment.hash))
+        done = [folder_of(experiment.hash) for experiment in experiments if experiment not in set(waiting)]
+        for folder in done:
+            address(folder, Destination(experiment_name))
+        courier.send(deliver_all, tuple(done))
         if waiting:
+            with writing_to(names.runs_root()):
+                names.runs_root().mkdir(parents=True, exist_ok=True)
+            if changes := uncommitted_changes():
+                console.print(str(changes), markup=False, highlight=False, soft_wrap=True)
             with RunProgress(console, len(waiting)) as progress:
                 work(source, open_pool(len(bundles)), courier, progress, outcome)
             outcome.in_use = [each.title for each in source.in_use if not is_done(each)]
@@ -309,9 +314,6 @@ def work_off(
 
 def say_what_is_stale(waiting: Sequence[Experiment], console: Console) -> None:
     """Say which finished runs are trained again, and why."""
-    from experiments.record.folder import is_finished
-    from experiments.work.done import find_change
-
     changes: dict[str, int] = {}
     for experiment in waiting:
         if is_finished(folder_of(experiment.hash)):

@@ -5,7 +5,6 @@ import importlib.metadata
 import os
 import platform
 import shlex
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -14,19 +13,10 @@ from typing import Any
 from torch import Tensor
 
 from datasets import DomainPair
-from experiments.record.files import write_atomically
-from experiments.record.names import CHANGES, COMMAND, COMMIT, DIFF, DIRTY, HARDWARE, ROOT, VERSIONS
+from experiments.record.names import COMMAND, COMMIT, DIFF, DIRTY, HARDWARE, VERSIONS
+from experiments.work.changes import git, uncommitted_changes
 
 _PACKAGES = ("torch", "torchvision", "numpy", "mlflow", "optuna", "pandas")
-_PLAIN = ("--no-color", "--no-ext-diff", "--no-textconv")  # whatever the user's own settings
-
-
-def _git(*arguments: str) -> bytes:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return b""
-    return done.stdout if done.returncode == 0 else b""
 
 
 def _processor() -> str:
@@ -44,29 +34,12 @@ def describe_environment() -> dict[str, str]:
     versions += [f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES]
     changes = uncommitted_changes()
     return {
-        COMMIT: _git("rev-parse", "HEAD").decode().strip() or "unknown",
+        COMMIT: git("rev-parse", "HEAD").decode().strip() or "unknown",
         DIRTY: str(bool(changes)).lower(),
         COMMAND: launched_as(),
         HARDWARE: f"{_processor()}, {os.cpu_count()} cores",
         VERSIONS: ", ".join(versions),
-    } | ({DIFF: hashlib.sha256(changes).hexdigest()[:16]} if changes else {})
-
-
-@cache
-def uncommitted_changes() -> bytes:
-    """What `git apply` adds to the commit to give the tracked files of this process; empty when all is committed.
-
-    Bytes, because a patch of a file that is not UTF-8 must still apply. Taken once, as the code was read once.
-    """
-    return _git("-c", "diff.noprefix=false", "-c", "diff.mnemonicPrefix=false", "diff", "HEAD", *_PLAIN)
-
-
-def keep_changes(folder: Path) -> None:
-    """Put what is not committed into the run's folder, in place of what an earlier start may have left there."""
-    if changes := uncommitted_changes():
-        write_atomically(folder / CHANGES, changes)
-    else:
-        (folder / CHANGES).unlink(missing_ok=True)
+    } | ({DIFF: hashlib.sha256(changes.patch).hexdigest()[:16]} if changes.patch else {})
 
 
 def describe_datasets(pair: DomainPair, reads: str) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,6 +21,7 @@ from experiments.errors import is_ours
 from experiments.training.machine import AUTOMATIC, Machine
 from experiments.work.bundles import Bundle
 from experiments.work.driver import Ended
+from experiments.work.stopping import told_to_stop
 
 GRACE_S = 25.0  # for the step in work and its checkpoint; a cluster gives 30 s
 PARENT_DEATH = 1  # PR_SET_PDEATHSIG of Linux
@@ -55,10 +57,12 @@ class Local:
         return bool(self._ended) or any(worker.members for worker in self._workers)
 
     def submit(self, members: Bundle) -> None:
+        self._workers = [worker for worker in self._workers if worker.members or worker.process.is_alive()]
         idle = [worker for worker in self._workers if worker.members is None]
         worker = idle[0] if idle else self._start()
         worker.members = members
-        worker.line.send(members)
+        with suppress(OSError):  # it has just died: that is found out where its end is waited for
+            worker.line.send(members)
 
     def _start(self) -> _Worker:
         context = multiprocessing.get_context("spawn")
@@ -98,33 +102,25 @@ class Local:
             self._ended.append(Ended(members, died=died))
 
     def stop(self) -> None:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN) if _is_main_thread() else None
-        for worker in self._workers:
-            worker.process.terminate()
-        for worker in list(self._workers):
-            worker.process.join(GRACE_S)
-            worker.process.kill()  # which a run survives, too
-            worker.process.join()
-            if worker.members and worker.line.poll():
-                with suppress(EOFError, OSError):
-                    self._ended.append(worker.line.recv())
-            worker.line.close()
-        self._workers.clear()
-        if before is not None:
-            signal.signal(signal.SIGINT, before)
-
-
-def _is_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
+        with told_to_stop():  # they are already told; a second Ctrl-C would only cut short what they write
+            for worker in self._workers:
+                worker.process.terminate()
+            limit_s = time.monotonic() + GRACE_S
+            for worker in self._workers:
+                worker.process.join(max(0.0, limit_s - time.monotonic()))
+                worker.process.kill()  # which a run survives, too
+                worker.process.join()
+                if worker.members and worker.line.poll():
+                    with suppress(EOFError, OSError):
+                        self._ended.append(worker.line.recv())
+                worker.line.close()
+            self._workers.clear()
 
 
 def _serve(line: Connection, parent: int, machine: Machine, modules: Sequence[str]) -> None:
     """Train bundles as they come, until the parent hangs up or asks for the end."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
     _end_with(parent)
-    try:
+    with told_to_stop() as must_stop, suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
         import torch
 
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
@@ -132,13 +128,9 @@ def _serve(line: Connection, parent: int, machine: Machine, modules: Sequence[st
             importlib.import_module(module)
         from experiments.work.run import train_runs
 
-        while not stop.is_set():
-            if not line.poll(0.5):
-                continue
-            members = line.recv()
-            line.send(_train(train_runs, members, machine, stop.is_set))
-    except (EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
-        pass
+        while not must_stop():
+            if line.poll(0.5):
+                line.send(_train(train_runs, line.recv(), machine, must_stop))
 
 
 def _train(train_runs: Any, members: Bundle, machine: Machine, must_stop: Any) -> Ended:

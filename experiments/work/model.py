@@ -19,7 +19,7 @@ from experiments.record import names
 from experiments.record.delivery import deliver, read_deliveries
 from experiments.record.files import read_json
 from experiments.record.folder import list_runs, read_status
-from experiments.record.store import Unreachable, open_client
+from experiments.record.store import Unreachable, first_line, open_client
 from experiments.training.alone import sample_shape
 
 if TYPE_CHECKING:
@@ -59,7 +59,10 @@ def load_model(folder: Path) -> tuple[Model, DomainPair]:
         raise unknown("run", folder.name, [each.name for each in list_runs()])
     if status["status"] != "FINISHED":
         raise BadInput(f"run {folder.name} is {status['status']}; only a FINISHED run has a model")
-    experiment: Experiment = rebuild(description["experiment"])
+    try:
+        experiment: Experiment = rebuild(description["experiment"])
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise BadInput(f"{folder / names.RUN} does not describe an experiment of this version: {error}") from None
     pair = load_pair(experiment.pair)
     if pair.fingerprint != description["tags"][names.DATA_FINGERPRINT]:
         raise BadInput(f"run {folder.name} was trained on other data than pair {pair.id} has now; prepare those again")
@@ -70,7 +73,10 @@ def load_model(folder: Path) -> tuple[Model, DomainPair]:
         classes=len(pair.class_names),
         seed=0,
     )
-    networks.load_state_dict(torch.load(folder / names.MODEL, map_location="cpu", weights_only=True))
+    try:
+        networks.load_state_dict(torch.load(folder / names.MODEL, map_location="cpu", weights_only=True))
+    except Exception as error:  # of zip files, pickles and shapes
+        raise BadInput(f"{folder / names.MODEL} cannot be used ({first_line(error)}); train the run again") from None
     return Model(networks, mean_of_training(experiment.method.reads, pair)), pair
 
 
@@ -94,7 +100,9 @@ def log_model(folder: Path) -> list[str]:
             try:
                 _log_one(client, model, pair.target.inputs[:EXAMPLES], delivery["run_id"])
             except Exception as error:
-                raise Unreachable(f"MLflow store {uri} did not take the model of run {folder.name}: {error}") from error
+                raise Unreachable(
+                    f"MLflow store {uri} did not take the model of run {folder.name}: {first_line(error)}"
+                ) from error
             logged.append(experiment)
     if not logged:
         raise BadInput(f"run {folder.name} belongs to no experiment of MLflow store {names.shown_uri()}")

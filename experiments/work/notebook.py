@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from experiments.errors import NonFiniteLoss, RunInUse
 from experiments.experiment import Experiment
@@ -15,6 +14,10 @@ from experiments.record.folder import folder_of, read_status
 from experiments.training.machine import AUTOMATIC, Machine
 from experiments.work.courier import Courier
 from experiments.work.run import train_runs
+from experiments.work.stopping import told_to_stop
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,10 @@ class Result:
     folder: Path
     undelivered: str = ""
 
-    def curves(self) -> pd.DataFrame:
+    def curves(self) -> "pd.DataFrame":
         """Columns step, metric, value."""
+        import pandas as pd
+
         return pd.read_parquet(self.folder / names.CURVES)
 
 
@@ -51,12 +56,13 @@ def run(experiment: Experiment, *, name: str = "python", machine: Machine = AUTO
     Raises:
         RunInUse: another process is training this run.
         NonFiniteLoss: recorded as a failed run.
-        KeyboardInterrupt: recorded as a killed run.
+        KeyboardInterrupt: Ctrl-C; recorded as a killed run that goes on from that very step.
     """
     folder = folder_of(experiment.hash)
     with Courier() as courier:
         try:
-            in_use = train_runs([experiment], machine)
+            with told_to_stop(insistent=True) as must_stop:
+                in_use = train_runs([experiment], machine, must_stop)
         finally:
             if folder.exists():
                 address(folder, Destination(name))

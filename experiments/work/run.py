@@ -24,9 +24,10 @@ from experiments.training.loop import Program, Watch, train
 from experiments.training.machine import AUTOMATIC, Machine, copy_to_cpu
 from experiments.training.together import Together, can_be_together, group_of
 from experiments.validators import proxy_a_distance, score_all
+from experiments.work.changes import keep_changes
 from experiments.work.checkpoint import Checkpoint, Clock
 from experiments.work.done import is_done, set_aside
-from experiments.work.environment import describe_datasets, describe_environment, keep_changes
+from experiments.work.environment import describe_datasets, describe_environment
 from grl.doctor import Verdict
 
 PER_STEP = (names.TARGET_LOGITS, names.SOURCE_LOGITS, names.FEATURES)  # the other arrays are the same at every step

@@ -13,6 +13,7 @@ Exit code 1 if one is not.
 import argparse
 import collections
 import dataclasses
+import hashlib
 import multiprocessing
 import os
 import random
@@ -26,15 +27,19 @@ from typing import Any
 import torch
 
 from datasets import load_pair
-from experiments import record, running
-from experiments.bundles import bundle
-from experiments.digits import syn_digits_to_syn_digits_m
-from experiments.environment import describe_environment
 from experiments.experiment import Experiment
-from experiments.moons import moons
-from experiments.recording import read_json, read_points
+from experiments.recipes.base import with_method
+from experiments.recipes.digits import syn_digits_to_syn_digits_m
+from experiments.recipes.moons import moons
+from experiments.record import names
+from experiments.record.files import read_json
+from experiments.record.folder import read_points
+from experiments.work import checkpoint
+from experiments.work.bundles import bundle
+from experiments.work.environment import describe_environment
+from experiments.work.run import train_runs
 
-TIMES = {record.TRAIN_TIME_S, record.STEPS_PER_S}
+TIMES = {names.TRAIN_TIME_S, names.STEPS_PER_S}
 FRESH_EVERY, DIGITS_EVERY = 20, 10
 KILLS = (1, 1, 1, 2, 3)  # of one run, drawn with equal chances
 
@@ -51,7 +56,7 @@ def short_commands() -> tuple[list[Command], list[Command]]:
     recipe = dataclasses.replace(moons(), steps=150, evaluate_every=10, log_every=5)
     together = tuple(dataclasses.replace(recipe, seed=seed) for seed in range(4))
     digits = dataclasses.replace(syn_digits_to_syn_digits_m(), steps=12, evaluate_every=4, log_every=2)
-    return [together[:1], (recipe.with_method("source_only"),), together], [(digits,)]
+    return [together[:1], (with_method(recipe, "source_only"),), together], [(digits,)]
 
 
 def name_of(command: Command) -> str:
@@ -62,12 +67,9 @@ def train(command: Command, runs: Path) -> None:
     """What a process does: train what is not done yet, recorded below `runs`."""
     os.environ["GRL_RUNS"] = str(runs)
     torch.set_num_threads(1)
-    running.CHECKPOINT_EVERY_S = 0.0
-    for each in bundle(command):
-        if each.is_plain:
-            running.run(each.experiments[0])
-        else:
-            running.run_together(each)
+    checkpoint.EVERY_S = checkpoint.COST_SHARE = 0.0
+    for members in bundle(command):
+        train_runs(members)
 
 
 def start(kind: str, command: Command, runs: Path) -> Any:
@@ -78,17 +80,18 @@ def start(kind: str, command: Command, runs: Path) -> Any:
 
 
 def finish(kind: str, command: Command, runs: Path) -> list[tuple]:
-    """Train to the end. What the runs have recorded but times: metrics, digest of the weights, points."""
+    """Train to the end. What the runs have recorded but times: numbers, digest of the weights, points, evaluations."""
     process = start(kind, command, runs)
     process.join()
     if process.exitcode != 0:
         raise Failed(f"{name_of(command)} in {runs} ended with exit code {process.exitcode}")
     endings = []
     for folder in (runs / experiment.hash for experiment in command):
-        result = read_json(folder / record.RESULT)
+        result = read_json(folder / names.RESULT)
         metrics = {name: value for name, value in result["metrics"].items() if name not in TIMES}
         points = [(point["step"], point["values"]) for point in read_points(folder)]
-        endings.append((metrics, result["weights_sha256"], points))
+        seen = hashlib.sha256((folder / names.EVALUATIONS).read_bytes()).hexdigest()
+        endings.append((metrics, result["last"], result["weights_sha256"], points, seen))
     return endings
 
 
@@ -105,12 +108,12 @@ def locate(runs: Path, before: dict[Path, tuple[int, int]]) -> str:
         return "before it touched its folder"
     if any(name.startswith(".") for name in touched):
         return "with a file half written"
-    statuses = {read_json(path)["status"] for path in files if path.name == record.STATUS}
+    statuses = {read_json(path)["status"] for path in files if path.name == names.STATUS}
     if statuses == {"FINISHED"}:
         return "finished, about to exit"
-    if record.MODEL in touched:
+    if names.MODEL in touched:
         return "while ending"
-    has_checkpoint = any(path.name == record.CHECKPOINT for path in files)
+    has_checkpoint = any(path.name == names.CHECKPOINT for path in files)
     return "after a checkpoint" if has_checkpoint else "before the first checkpoint"
 
 
@@ -138,10 +141,10 @@ def main() -> int:
     chance = random.Random(given.seed)
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the CPU gives the same bits every time
     multiprocessing.get_context("forkserver").set_forkserver_preload(
-        ["experiments.running", "torch._dynamo", "pyarrow.parquet", "sklearn.linear_model"]
+        ["experiments.work.run", "torch._dynamo", "pyarrow.parquet", "sklearn.linear_model"]
     )
     small, large = short_commands()
-    print(f"{describe_environment()[record.HARDWARE]}, torch {torch.__version__}, 1 thread, seed {given.seed}")
+    print(f"{describe_environment()[names.HARDWARE]}, torch {torch.__version__}, 1 thread, seed {given.seed}")
 
     with tempfile.TemporaryDirectory() as scratch:
         expected, durations_s = {}, {}
@@ -180,7 +183,7 @@ def main() -> int:
             if killed % 20 == 0:
                 print(f"{killed} killed, {identical} of them ended bit-identical", flush=True)
             places.update(landed)
-            left_behind += sum(path.name.startswith(".") or path.name == record.CHECKPOINT for path in look(runs))
+            left_behind += sum(path.name.startswith(".") or path.name == names.CHECKPOINT for path in look(runs))
             if not same:
                 print(f"differs: {name_of(command)}, killed {', then '.join(landed)}", flush=True)
 

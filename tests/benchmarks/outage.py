@@ -20,14 +20,16 @@ from pathlib import Path
 
 import torch
 
-from experiments import record, running
-from experiments.delivery import Delivery
-from experiments.events import Event
-from experiments.recording import folder_of
-from experiments.tracking import Destination, address, deliver, open_client, undelivered
-from tests.mlflow_server import MlflowServer
-from tests.small_runs import small_moons
+from experiments.record import names
+from experiments.record.delivery import Destination, address, deliver, undelivered
+from experiments.record.folder import Recording, folder_of
+from experiments.record.store import open_client
+from experiments.work import checkpoint
+from experiments.work.courier import Courier
+from experiments.work.run import train_runs
+from tests.support.mlflow_server import MlflowServer
 from tests.support.recorded_curves import curves_of, recorded_curves
+from tests.support.small_runs import small_moons
 
 UP_S, DOWN_S, HANG_S = (0.5, 6.0), (0.0, 4.0), (0.5, 5.0)
 REQUEST_TIMEOUT_S = 2  # shorter than some of the times it hangs
@@ -56,7 +58,7 @@ def main() -> int:
     outages = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     chance = random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 0)
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(REQUEST_TIMEOUT_S)
-    running.CHECKPOINT_EVERY_S = 0.0  # points become final, and are sent, at every evaluation
+    checkpoint.EVERY_S = checkpoint.COST_SHARE = 0.0  # points become final, and are sent, at every evaluation
     with tempfile.TemporaryDirectory() as root, contextlib.ExitStack() as at_end:
         server = MlflowServer(Path(root))
         at_end.callback(server.kill)
@@ -65,20 +67,21 @@ def main() -> int:
         done, over = Counter(), threading.Event()
         threading.Thread(target=break_off, args=(server, outages, chance, done, over), daemon=True).start()
         experiments, started = [], time.monotonic()
-        with Delivery() as delivery:
+        mark = Recording.mark
+        with Courier() as courier:
 
-            def report(event: Event) -> None:
-                if event.name != "logged":
-                    delivery.send(deliver, folder_of(experiments[-1]))
+            def mark_and_send(self: Recording, status: str, message: str = "") -> None:
+                mark(self, status, message)
+                courier.send(deliver, self.folder)
 
+            Recording.mark = mark_and_send
             while not over.is_set():
                 experiments.append(small_moons(seed=len(experiments), steps=2000, evaluate_every=50, log_every=10))
-                address(folder_of(experiments[-1]), Destination("outage"))
-                running.run(experiments[-1], report)
-                delivery.send(deliver, folder_of(experiments[-1]))
+                address(folder_of(experiments[-1].hash), Destination("outage"))
+                train_runs(experiments[-1:])
         took_s = time.monotonic() - started
         print(f"{len(experiments)} runs in {took_s:.0f} s; {done['kills']} kills, hung {done['times it hung']} times")
-        print(f"trouble at the end: {delivery.trouble or 'none'}; runs left on disk: {len(undelivered())}")
+        print(f"trouble at the end: {courier.trouble or 'none'}; runs left on disk: {len(undelivered())}")
         return compare(experiments)
 
 
@@ -88,7 +91,7 @@ def compare(experiments: list) -> int:
     experiment_id = client.get_experiment_by_name("outage").experiment_id
     logged, arrived, extra_runs = Counter(), Counter(), 0
     for experiment in experiments:
-        found = client.search_runs([experiment_id], f"tags.{record.HASH} = '{experiment.hash}'")
+        found = client.search_runs([experiment_id], f"tags.{names.HASH} = '{experiment.hash}'")
         extra_runs += len(found) - 1
         for counter, curves in (
             (logged, [recorded_curves(experiment)]),

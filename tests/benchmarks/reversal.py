@@ -1,10 +1,11 @@
 """What the layer costs: forward and backward, against the bare floor and against other ways to write it.
 
     python -m tests.benchmarks.reversal
+    PYTHONPATH=where/they/are python -m tests.benchmarks.reversal    with two published packages beside it
 
-The floor is an identity view and one product of the gradient, done by hand outside of any graph, plus the empty
-graph's own cost, measured beside it. Every round runs each contestant once in a row, so that a busy machine
-troubles all alike; medians over the rounds.
+Ratios are to a bare Function: a view forward, one product backward, no check. Every round runs each contestant once in
+a row, so that a busy machine troubles all alike; medians over the rounds. The published packages are
+pytorch-revgrad and torch-gradient-reversal, which need not be installed.
 """
 
 import statistics
@@ -12,10 +13,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from grl import GradientReversal, gradient_reversal
 from grl.formulations import reverse_with_hook, reverse_with_stop_gradient
@@ -78,6 +81,27 @@ class TensorAlpha(torch.autograd.Function):
         return -alpha * grad, None
 
 
+class PlainModule(nn.Module):
+    """The bare Function as a layer, with a number of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alpha = ALPHA
+
+    def forward(self, x: Tensor) -> Tensor:
+        return PlainMul.apply(x, self.alpha)
+
+
+def find_published() -> list[tuple[str, nn.Module]]:
+    """Return the layers of the published packages that are there."""
+    names = {"pytorch_revgrad": "RevGrad", "gradient_reversal": "GradientReversalLayer"}
+    return [
+        (f"published: {package}", getattr(import_module(package), name)(ALPHA))
+        for package, name in names.items()
+        if find_spec(package)
+    ]
+
+
 def measure(shape: tuple[int, int], rounds: int) -> dict[str, float]:
     """Return the median seconds of each contestant."""
     x, dy = torch.randn(shape, requires_grad=True), torch.randn(shape)
@@ -87,10 +111,11 @@ def measure(shape: tuple[int, int], rounds: int) -> dict[str, float]:
         return lambda: torch.autograd.grad(layer(x), x, dy)
 
     contestants: dict[str, Callable[[], object]] = {
-        "floor: view, empty graph, product": lambda: torch.autograd.grad(x.view_as(x), x, dy)[0] * -ALPHA,
+        "bare Function: view, product": through(lambda v: PlainMul.apply(v, ALPHA)),
+        "the same in a module": through(PlainModule()),
         "gradient_reversal, float": through(lambda v: gradient_reversal(v, ALPHA)),
         "GradientReversal": through(module),
-        "peer: view, product": through(lambda v: PlainMul.apply(v, ALPHA)),
+        "by hand: view, empty graph, product": lambda: torch.autograd.grad(x.view_as(x), x, dy)[0] * -ALPHA,
         "peer: view, neg, product": through(lambda v: NegMul.apply(v, ALPHA)),
         "peer: copy, neg, product": through(lambda v: Copying.apply(v, ALPHA)),
         "peer: tensor alpha saved": through(lambda v: TensorAlpha.apply(v, ALPHA)),
@@ -98,6 +123,7 @@ def measure(shape: tuple[int, int], rounds: int) -> dict[str, float]:
         "stop-gradient arithmetic": through(lambda v: reverse_with_stop_gradient(v, ALPHA)),
         "hook": through(lambda v: reverse_with_hook(v, ALPHA)),
     }
+    contestants |= {name: through(layer) for name, layer in find_published()}
     times: dict[str, list[float]] = {name: [] for name in contestants}
     names = list(contestants)
     for round_ in range(rounds):
@@ -119,8 +145,8 @@ def time_import() -> float:
 def main() -> None:
     """Print one table."""
     torch.set_num_threads(1)
-    print(f"torch {torch.__version__}, one CPU thread; median µs of forward + backward, and its ratio to the floor")
-    columns = [measure(shape, 12 if shape[0] == 4096 else 600) for shape in SHAPES]
+    print(f"torch {torch.__version__}, one CPU thread; median µs of forward + backward, ratio to the bare Function")
+    columns = [measure(shape, 12 if shape[0] == 4096 else 2000) for shape in SHAPES]
     print(f"{'':36}" + "".join(f"{f'{a}×{b}':>20}" for a, b in SHAPES))
     for name in columns[0]:
         cells = (f"{c[name] * 1e6:12.1f} {c[name] / next(iter(c.values())):6.2f} " for c in columns)
