@@ -33,7 +33,8 @@ python -m results list
 
   --selection V      report the step that V chooses: last (the default), source_accuracy, information_maximisation,
                      negative_entropy, nuclear_norm, a validator of your own by its import path, or target_oracle (†)
-  --figure F         draw F: a name of the catalogue, one of your own by its import path, or none; may be given again
+  --figure F         draw F, which may be given again: curves, features, gaps (the default three), seeds, schedules,
+                     validators, ranks, one of your own by its import path, or none
   --mixed            let runs of different data, commit, torch version or device share a cell
   --run-figures      give every run in MLflow a figure of its own curves
   --into FOLDER      write there (default: reports/NAME below the runs)

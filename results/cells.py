@@ -47,14 +47,26 @@ def name_cells(runs: pd.DataFrame, *, mixed: bool = False) -> pd.DataFrame:
 
 
 def _differences(runs: pd.DataFrame, within: list[str], columns: dict[str, str]) -> pd.Series:
-    # "network=mnist_paper steps=500": what has more than one value among the runs of a group.
+    # "network=mnist_paper steps=500": what has more than one value among the runs of a group; None says nothing.
     words = pd.Series("", index=runs.index)
     for _, group in runs.groupby(within):
-        varying = [name for name, column in columns.items() if group[column].nunique(dropna=False) > 1]
-        for name in varying:
-            values = group[columns[name]].fillna("")
-            words[group.index] += (" " + name + "=" + values).where(values != "", "")
+        for name, column in columns.items():
+            values = group[column].fillna("").replace("None", "")
+            if values.nunique() > 1:
+                values = _shorten(values)
+                words[group.index] += (" " + name + "=" + values).where(values != "", "")
     return words.str.lstrip()
+
+
+def _shorten(values: pd.Series) -> pd.Series:
+    # Four digits of a number, where they still tell the values apart.
+    short = values.map({value: _round(value) for value in values.unique()})
+    return short if short.nunique() == values.nunique() else values
+
+
+def _round(value: str) -> str:
+    # Never what only looks like a number, as a commit does.
+    return f"{float(value):.4g}" if re.fullmatch(r"-?\d+\.\d+(e-?\d+)?", value) and len(value) > 6 else value
 
 
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:

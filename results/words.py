@@ -55,6 +55,8 @@ def put_into_words(cells: pd.DataFrame) -> list[str]:
         cells: of `summarise`, joined with `compare`.
     """
     compared = cells[~cells["method"].isin([LOWER, UPPER])]
+    if not len(compared) or compared["n_paired"].isna().all():
+        return ["no method shares a finished seed with a run of source only, so nothing is compared"]
     return [f"{title_cell(cell)} {_judge(cell)}" for cell in compared.to_dict("records")]
 
 

@@ -81,6 +81,21 @@ def test_a_different_schedule_is_a_variant_under_the_same_anchors() -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        (("0.13816403641785177", "0.15595638353"), ("0.1382", "0.156")),
+        (("0.13816403", "0.13816404"), ("0.13816403", "0.13816404")),
+        (("10.0", "None"), ("10.0", "")),
+        (("1000000", "3"), ("1000000", "3")),
+        (("0123456", "12345e6"), ("0123456", "12345e6")),
+    ],
+)
+def test_long_numbers_are_shortened_where_they_stay_apart(values: tuple[str, str], shown: tuple[str, str]) -> None:
+    named = name_cells(frame(*(describe_run("a_to_b", "dann", 0, 0.5, **{"method.margin": value}) for value in values)))
+    assert [variant.partition("=")[2] for variant in named["variant"]] == list(shown)
+
+
+@pytest.mark.parametrize(
     ("tag", "value", "name"),
     [
         (names.DATA_FINGERPRINT, "beef", "data"),

@@ -112,7 +112,10 @@ def test_verdicts() -> None:
     assert verdict({"source_only": (0.5,) * 4, "dann": high[:4]}) == "n < 5"
     assert verdict({"source_only": (0.5,) * 6, "dann": (*high, 0.0)}, 11) == "survivors"
     assert verdict({"source_only": (0.5,) * 5, "dann": (0.6,) * 5}) == "no spread"
-    assert verdict({"dann": high}) == "no shared seed"
+    assert tabulate_comparisons(join(*describe_table({"dann": high}))).rows == []
+    lost = describe_table({"source_only": (0.5, 0.6), "dann": high[:2], "cdan": high[:2]})
+    lost[4]["status"] = lost[5]["status"] = "failed"
+    assert tabulate_comparisons(join(*lost)).rows[0] == ["CDAN", "", "", "", "", "0", "no shared seed"]
 
 
 def test_survivors_are_counted_in_their_row() -> None:

@@ -6,7 +6,9 @@ import pytest
 
 from experiments.errors import run_command
 from experiments.record.names import ROOT
+from experiments.validators import SELECTIONS
 from results.__main__ import USAGE, VERBS, main
+from results.drawing import FIGURES
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,11 @@ def test_every_verb_answers_help_with_an_example(verb: str, capsys: pytest.Captu
     assert main([verb, "--help"]) == main([verb, "anything", "-h"]) == 0
     assert capsys.readouterr().out.count(f"usage: python -m results {verb}") == 2
     assert f"  {verb}" in USAGE
+
+
+@pytest.mark.parametrize("name", [*FIGURES, *SELECTIONS])
+def test_help_names_every_figure_and_every_selection(name: str) -> None:
+    assert name in VERBS["build"]
 
 
 def test_without_a_verb_the_usage_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

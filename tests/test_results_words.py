@@ -92,9 +92,12 @@ def test_equal_differences_are_not_tested_and_it_is_said_why() -> None:
 
 
 def test_nothing_to_compare_with() -> None:
-    assert sentences({"dann": (0.7,), "target_only": (0.9,)}) == [
-        "a → b: DANN shares no finished seed with a run of source only, so nothing is compared"
+    assert sentences({"dann": (0.7,), "cdan": (0.7,), "target_only": (0.9,)}) == [
+        "no method shares a finished seed with a run of source only, so nothing is compared"
     ]
+    assert sentences({"source_only": (0.5, 0.6), "dann": (0.7, 0.9), "cdan": (0.7, 0.8)}, 4, 5)[0] == (
+        "a → b: CDAN shares no finished seed with a run of source only, so nothing is compared"
+    )
 
 
 def test_means_over_pairs_name_both_tests_and_what_they_are_worth() -> None:
