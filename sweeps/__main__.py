@@ -95,6 +95,10 @@ def run(name: str, options: Sequence[str]) -> int:
         study = open_study(sweep.study_name)
         if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
             print_trials(sweep, study)
+            if launch.order.publish:
+                from sweeps.figures import draw_sweep
+
+                console.print(f"figure: {draw_sweep(sweep, study, names.RESULTS / 'figures')}", markup=False)
         if outcome.undelivered:
             console.print(
                 f"not in MLflow: {outcome.undelivered}\neverything is kept in {names.runs_root()}; send it later with "

@@ -2,20 +2,28 @@
 
 from pathlib import Path
 
-import matplotlib
 import optuna
 from matplotlib.figure import Figure
 from optuna.trial import TrialState
 
+from experiments.record.files import write_atomically
 from experiments.record.names import TARGET_ACCURACY
+from results.drawing.base import styled, to_png
 from sweeps.sweep import Sweep
 
-matplotlib.use("Agg")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666", "#AA4499")
 
 
 def draw_sweep(sweep: Sweep, study: optuna.Study, folder: Path) -> Path:
     """Draw the finished trials into `<folder>/sweep_<name>.png` and return its path."""
+    with styled():
+        content = to_png(_draw(sweep, study), dpi=110)
+    path = folder / f"sweep_{sweep.name}.png"
+    write_atomically(path, content)
+    return path
+
+
+def _draw(sweep: Sweep, study: optuna.Study) -> Figure:
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     kinds = sorted({trial.params.get("schedule", "") for trial in trials})
     label = sweep.search.objective.replace("_", " ")
@@ -38,7 +46,4 @@ def draw_sweep(sweep: Sweep, study: optuna.Study, folder: Path) -> Path:
     over_trials.xaxis.get_major_locator().set_params(integer=True)
     over_trials.legend(fontsize=8)
     agreement.set(xlabel=label, ylabel="target test accuracy", title="in hindsight: does the objective agree?")
-    path = folder / f"sweep_{sweep.name}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    return path
+    return figure

@@ -17,11 +17,13 @@ from sweeps.sweep import Search, Sweep
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """In which order results are told."""
+    """In which order results are told, and where the figure goes."""
 
     ordered: bool = False
     """Tell results in the order of the trials: the study then repeats itself bit for bit, on any number of workers that
     is the same."""
+    publish: bool = False
+    """Put the figure into the committed results/figures, too."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from experiments.errors import BadInput
 from experiments.experiment import Experiment, show_method
 from experiments.randomness import derive_seed
-from experiments.record.delivery import Destination, address, deliver
+from experiments.record.delivery import Destination, address, deliver_all
 from experiments.record.files import read_json, writing_to
 from experiments.record.folder import folder_of, is_finished, read_status
 from experiments.record.names import RESULT, SOURCE_ACCURACY, TARGET_ACCURACY, runs_root
@@ -241,11 +241,15 @@ class Study:
 
     def redeliver(self, courier: Courier) -> None:
         """Send every run of every trial to where it belongs: what has arrived is not sent again."""
-        for trial in self._trials():
-            for name in trial.user_attrs.get(RUNS, ()):
-                if folder_of(name).exists():
-                    address(folder_of(name), destination_of(self.sweep, trial.number))
-                    courier.send(deliver, folder_of(name))
+        folders = [
+            (folder_of(name), destination_of(self.sweep, trial.number))
+            for trial in self._trials()
+            for name in trial.user_attrs.get(RUNS, ())
+            if folder_of(name).exists()
+        ]
+        for folder, destination in folders:
+            address(folder, destination)
+        courier.send(deliver_all, tuple(folder for folder, _ in folders))
 
     def title(self, experiment: Experiment) -> str:
         return f"trial {self._numbers[experiment.hash]} seed {experiment.seed}"

@@ -137,3 +137,11 @@ def test_every_verb_answers_help_with_examples(capsys):
 def test_mistaken_commands_name_one_that_exists(runs, arguments, said):
     with pytest.raises(BadInput, match=said):
         main(arguments)
+
+
+@pytest.mark.timeout(300)
+def test_a_sweep_of_a_users_own_runs_in_workers(own_module, client, capsys):
+    assert main(["run", "own_sweeps:mine", "--steps", "20", "--evaluate-every", "20", "--workers", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "best of 2 trials" in said
+    assert "recorded in MLflow as 'sweep_mine'" in said

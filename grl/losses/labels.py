@@ -89,12 +89,15 @@ def check_labels(domain_labels: Tensor, domains: int, mask: Tensor | None, dtype
     values = domain_labels.to(torch.promote_types(dtype, torch.float32))
     if mask is not None:
         values = torch.where(mask, values, 0.0)
+    readable = is_readable(domain_labels)
+    if readable and domains == 2 and torch.equal((values > 0).to(values.dtype), values):
+        return Labels(values, mask)  # the usual case, in the fewest operations
     valid = (
         (values == 0) | (values == 1)
         if domains == 2
         else (values >= 0) & (values < domains) & (values == values.floor())
     )
-    if not is_readable(domain_labels):
+    if not readable:
         return Labels(torch.where(valid, values, torch.nan), mask)
     if not bool(valid.all()):
         found = values[~valid][0].item()
