@@ -31,10 +31,9 @@ Train what is missing of the table NAME, then build it. OPTIONS are those of: py
 Print the table of NAME, write table and figures, and keep both in MLflow. NAME is what was launched:
 python -m results list
 
-  --selection V      report the step that V chooses: last (the default), source_accuracy, information_maximisation,
-                     negative_entropy, nuclear_norm, a validator of your own by its import path, or target_oracle (†)
-  --figure F         draw F, which may be given again: curves, features, gaps (the default three), seeds, schedules,
-                     validators, ranks, one of your own by its import path, or none
+  --selection V      report the step that V chooses, last unless told: one of those below, or a validator of your own
+                     by its import path; target_oracle looks at target labels (†)
+  --figure F         draw F, which may be given again: one of those below, one of your own by its import path, or none
   --mixed            let runs of different data, commit, torch version or device share a cell
   --run-figures      give every run in MLflow a figure of its own curves
   --into FOLDER      write there (default: reports/NAME below the runs)
@@ -44,6 +43,9 @@ python -m results list
   python -m results build demo --selection information_maximisation
   python -m results build demo --figure curves --figure my_module:my_figure""",
 }
+CATALOGUES = """
+selections: {selections}
+figures: {figures}; by default {usual}"""
 USAGE = """usage: python -m results COMMAND
 
   list                     what can be built
@@ -53,6 +55,17 @@ USAGE = """usage: python -m results COMMAND
 
 each command answers --help with examples"""
 _VALUED, _FLAGS = ("--selection", "--figure", "--into"), ("--mixed", "--run-figures", "--publish")
+
+
+def help_of(verb: str) -> str:
+    """What `VERB --help` prints."""
+    if verb != "build":
+        return VERBS[verb]
+    from experiments.validators import SELECTIONS
+    from results.drawing import DEFAULT, FIGURES
+
+    named = {"selections": SELECTIONS, "figures": FIGURES, "usual": DEFAULT}
+    return VERBS[verb] + "\n" + CATALOGUES.format(**{key: ", ".join(value) for key, value in named.items()})
 
 
 def read_options(arguments: Sequence[str]) -> dict[str, list[str]]:
@@ -153,7 +166,7 @@ def main(arguments: list[str]) -> int:
             print(USAGE)
             return 0 if arguments else 2
         case [verb, *rest] if verb in VERBS and {"-h", "--help"} & set(rest):
-            print(VERBS[verb])
+            print(help_of(verb))
             return 0
         case ["list"]:
             return list_experiments()

@@ -364,4 +364,5 @@ def test_no_record_holds_a_target_training_label(runs):
         *("alpha", "lr", "label_loss", "domain_loss", "domain_accuracy"),
         *("source_accuracy", "source_validation_accuracy", "target_accuracy"),
         *("negative_entropy", "information_maximisation", "nuclear_norm"),
+        *("soft_neighbourhood_density", "class_correlation"),
     }

@@ -12,6 +12,7 @@ import results.table
 from experiments.errors import BadInput
 from experiments.record import names
 from experiments.record.store import Unreachable, open_client
+from experiments.validators import VALIDATORS
 from results import building, delivering
 from results.building import build
 from results.delivering import LONGEST_TEXT, RUN_FIGURE, deliver_report
@@ -119,7 +120,8 @@ def test_a_figure_from_outside_the_repository_is_drawn(
     assert [path.name for path in files if path.suffix == ".png"] == [
         "toy_left_to_right_own.png", "toy_near_to_far_own.png",
     ]  # fmt: skip
-    assert titles[1] == "near → far: 9 runs, 3 cells, 234 points"
+    points = 9 * 3 * (4 + len(VALIDATORS)) + 3 * 3 * 2  # three evaluations; three runs have alpha and domain loss
+    assert titles[1] == f"near → far: 9 runs, 3 cells, {points} points"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from experiments.validators import LAST, VALIDATORS
 from results.cells import CELL, summarise
 from results.drawing import FIGURES
 from results.drawing.base import Material, to_png, to_svg
@@ -107,11 +108,15 @@ def test_schedules_stand_over_the_accuracy_they_gave() -> None:
     ]  # fmt: skip
 
 
+SURE = ("negative_entropy", "information_maximisation", "nuclear_norm")
+
+
 def test_what_each_validator_chooses() -> None:
     # Target accuracy rises to the last step; the predictions are sure at step 60 only.
     curves = make_curves(0.8, adversarial=True).assign(run_id="run0")
     [row] = choose_all(curves).to_dict("records")
-    assert row == pytest.approx(
+    assert set(row) == {"oracle", LAST, *VALIDATORS}
+    assert {name: row[name] for name in ("oracle", LAST, "source_accuracy", *SURE)} == pytest.approx(
         {
             "oracle": 0.8,
             "last": 0.8,

@@ -7,7 +7,7 @@ import pytest
 from experiments.errors import run_command
 from experiments.record.names import ROOT
 from experiments.validators import SELECTIONS
-from results.__main__ import USAGE, VERBS, main
+from results.__main__ import USAGE, VERBS, help_of, main
 from results.drawing import FIGURES
 
 
@@ -44,7 +44,7 @@ def test_every_verb_answers_help_with_an_example(verb: str, capsys: pytest.Captu
 
 @pytest.mark.parametrize("name", [*FIGURES, *SELECTIONS])
 def test_help_names_every_figure_and_every_selection(name: str) -> None:
-    assert name in VERBS["build"]
+    assert name in help_of("build")
 
 
 def test_without_a_verb_the_usage_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

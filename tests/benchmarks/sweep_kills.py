@@ -100,7 +100,15 @@ def main() -> None:
             while start(root).wait():  # the finishing call; again where the last kill's workers still hold a run
                 time.sleep(1.0)
             sweeps += 1
-            equal += tree(sweep, root) == expected
+            found = tree(sweep, root)
+            equal += found == expected
+            for ours, theirs in zip(found, expected, strict=True):
+                for line in ours:
+                    if line not in theirs or ours.count(line) > theirs.count(line):
+                        print("only after kills:", line)
+                for line in theirs:
+                    if line not in ours:
+                        print("only undisturbed:", line)
             print(f"{kills['driver']} drivers and {kills['worker']} workers killed; {equal} of {sweeps} sweeps equal")
 
 
