@@ -194,3 +194,20 @@ def test_no_secret_of_the_store_is_written_or_said(runs, monkeypatch, capfd):
     texts = [*written, said.out.encode(), said.err.encode()]
     assert [text for text in texts if b"s3cret" in text] == []
     assert "s3cret" not in str(called)
+
+
+def test_a_write_that_was_killed_is_undone_by_the_next_command(client, runs):
+    """What a killed writer leaves is a journal beside the store; the store is then opened as it was before."""
+    path = runs / "mlflow.db"
+    code = (
+        "import os, signal, sqlite3, sys\n"
+        "database = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "database.execute('PRAGMA cache_size = 1')\n"
+        "database.execute('BEGIN IMMEDIATE')\n"
+        "for number in range(5000):\n"
+        "    database.execute('INSERT INTO experiment_tags VALUES (?, ?, 0)', (f'k{number}', 'x' * 200))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)])
+    assert path.with_name("mlflow.db-journal").stat().st_size > 0
+    assert open_client().get_experiment("0") is not None
