@@ -2,6 +2,8 @@ import contextlib
 import re
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import unquote
 
