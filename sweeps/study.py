@@ -110,7 +110,9 @@ def open_study(study_name: str, *, create: bool = False) -> optuna.Study:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         storage = JournalStorage(JournalFileBackend(str(path)))
-    return optuna.create_study(study_name=study_name, storage=storage, direction="maximize", load_if_exists=True)
+    if study_name in optuna.get_all_study_names(storage):  # looking at a study writes nothing into its journal
+        return optuna.load_study(study_name=study_name, storage=storage)
+    return optuna.create_study(study_name=study_name, storage=storage, direction="maximize")
 
 
 class Study:
