@@ -5,7 +5,7 @@ from typing import Any
 
 from experiments.recipes.demo import demo
 from experiments.recipes.digits import mnist_m, mnist_to_mnist_m, mnist_to_mnist_m_modern, syn_digits_to_syn_digits_m
-from experiments.recipes.moons import moons, moons_alphas
+from experiments.recipes.moons import ganin2016_figure2, moons, moons_alphas
 from experiments.recipes.numbers import svhn_to_mnist, syn_numbers_to_svhn, syn_signs_to_gtsrb
 from experiments.recipes.reviews import books_to_dvd
 
@@ -26,5 +26,6 @@ RECIPES: dict[str, Recipe] = {
         demo,
         mnist_m,
         moons_alphas,
+        ganin2016_figure2,
     )
 }

@@ -58,6 +58,11 @@ STEPS = "steps"  # (E,)
 TARGET_LOGITS = "target_logits"  # (E, n, C) of a fixed sample of target training inputs, labels unseen
 SOURCE_LOGITS, SOURCE_LABELS = "source_logits", "source_labels"  # (E, m, C) and (m,) of held-out source samples
 FEATURES, LABELS, DOMAIN_LABELS = "features", "labels", "domain_labels"  # (E, k, D), (k,), (k,) of test samples
+# Of a finished run whose inputs are two numbers, what its last weights make of their plane; a grid of G by G points.
+PLANE_AXES = "plane_axes"  # (2, G): x and y of the grid
+PLANE_LABELS, PLANE_DOMAIN = "plane_label_logits", "plane_domain_logits"  # (G, G, C) and (G, G), at [y, x]
+PLANE_INPUTS = "plane_inputs"  # (k, 2): where the samples of FEATURES lie
+PLANE_LINES = "plane_lines"  # (H, 3): a, b, c of a x + b y + c = 0, where a unit of the first layer changes sign
 
 LONGEST_NAME = 250  # MLflow's own limit
 
