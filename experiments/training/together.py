@@ -19,9 +19,8 @@ from torch.func import functional_call, grad_and_value, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
-from torch.utils import _pytree as pytree
 
-from datasets import Augment, Batch, DomainPair, LabelledBatch, StackedBatches
+from datasets import Augment, DomainPair, StackedBatches
 from experiments.experiment import Experiment
 from experiments.identity import describe
 from experiments.methods import Method, mean_of_training, open_splits
@@ -31,12 +30,12 @@ from experiments.training.alone import sample_shape
 from experiments.training.diagnosis import examine_method
 from experiments.training.evaluation import Evaluation, Samples, evaluate
 from experiments.training.machine import AUTOMATIC, Machine, copy_to_cpu
+from experiments.training.replay import Drawn, Replayed, batches_of, tensors_of
 from grl.doctor import Verdict
 
 # float32 numbers in the widest vector register. What is left over at the end of a tensor is computed by other
 # instructions, which round otherwise: tensors that end on a whole register keep members independent of their number.
 LANES = 16
-Drawn = dict[str, tuple[Tensor, ...]]  # by domain: inputs (M, B, ...), and labels (M, B) where there are some
 
 
 def can_be_together(experiment: Experiment, machine: Machine) -> bool:
@@ -174,12 +173,12 @@ class Together:
             name: torch.tensor([values[name] for values in scheduled]).index_select(0, self._method_row).to(self.device)
             for name in scheduled[0]
         }
-        drawn = {domain: _tensors(next(stream)) for domain, stream in self._batches.items()}
+        drawn = tensors_of({domain: next(stream) for domain, stream in self._batches.items()})
         if self._gradients is None:
             traced = _trace(self.experiments[0], self._stack, drawn, at)
             self.curves = traced.curves
             run = functools.partial(traced.run, self._stack.weights, self._stack.buffers)
-            self._gradients = _Replayed(run, drawn, at) if self.device.type == "cuda" else run
+            self._gradients = Replayed(run, drawn, at) if self.device.type == "cuda" else run
         slopes, values = self._gradients(drawn, at)
         for name, table in self._stack.tables.items():
             table.grad = slopes[name]
@@ -248,37 +247,10 @@ class Together:
         self._stack.by_member({name: whole})[name][row] = value
 
 
-def _tensors(batch: Batch) -> tuple[Tensor, ...]:
-    return (batch.inputs, batch.labels) if isinstance(batch, LabelledBatch) else (batch.inputs,)
-
-
 @dataclasses.dataclass(frozen=True)
 class _Traced:
     run: Callable[..., Any]
     curves: list[str]
-
-
-class _Replayed:
-    """A function of tensors as one CUDA graph: its operations are started once, by a single call.
-
-    What it returns is overwritten by the next call; weights that `run` holds are read where they lie.
-    """
-
-    def __init__(self, run: Callable[..., Any], drawn: Drawn, at: dict[str, Tensor]):
-        self._arguments = pytree.tree_map(torch.clone, (drawn, at))
-        beside = torch.cuda.Stream()
-        beside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(beside):  # libraries choose their kernels in a first call, which is not recorded
-            run(*self._arguments)
-        torch.cuda.current_stream().wait_stream(beside)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._returned = run(*self._arguments)
-
-    def __call__(self, *arguments: Any) -> Any:
-        pytree.tree_map(Tensor.copy_, self._arguments, arguments)
-        self._graph.replay()
-        return self._returned
 
 
 _TRACES: dict[Any, _Traced] = {}  # of this process, by what decides the operations of a step
@@ -319,10 +291,7 @@ def _gradients_of(method: Method, stack: Stack, curves: list[str]) -> Callable[.
     """
 
     def objective(networks: Networks, drawn: Drawn, at: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        batches = {
-            domain: LabelledBatch(*parts) if len(parts) == 2 else Batch(*parts) for domain, parts in drawn.items()
-        }
-        losses = method.losses(networks, method.forward(networks, batches), **at)
+        losses = method.losses(networks, method.forward(networks, batches_of(drawn)), **at)
         curves[:] = losses.curves
         return losses.objective, torch.stack([value.detach() for value in losses.curves.values()])
 
