@@ -53,9 +53,9 @@ class Machine:
         return torch.device(available_devices()[-1] if self.device == "auto" else self.device)
 
     @property
-    def is_plain(self) -> bool:
-        """Whether it is the CPU without compilation."""
-        return self.torch_device.type == "cpu" and self.compile == "no"
+    def stacks(self) -> bool:
+        """Whether it can train many runs as one program: the CPU and CUDA can, which make their own graph of it."""
+        return self.torch_device.type in ("cpu", "cuda") and self.compile == "no"
 
     def describe(self) -> str:
         """What it is, for the record: the device, and what was chosen beside it."""

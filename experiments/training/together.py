@@ -19,6 +19,7 @@ from torch.func import functional_call, grad_and_value, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
+from torch.utils import _pytree as pytree
 
 from datasets import Augment, Batch, DomainPair, LabelledBatch, StackedBatches
 from experiments.experiment import Experiment
@@ -29,7 +30,7 @@ from experiments.randomness import derive_seed
 from experiments.training.alone import sample_shape
 from experiments.training.diagnosis import examine_method
 from experiments.training.evaluation import Evaluation, Samples, evaluate
-from experiments.training.machine import Machine, copy_to_cpu
+from experiments.training.machine import AUTOMATIC, Machine, copy_to_cpu
 from grl.doctor import Verdict
 
 # float32 numbers in the widest vector register. What is left over at the end of a tensor is computed by other
@@ -39,12 +40,9 @@ Drawn = dict[str, tuple[Tensor, ...]]  # by domain: inputs (M, B, ...), and labe
 
 
 def can_be_together(experiment: Experiment, machine: Machine) -> bool:
-    """Whether a run is computed stacked, even where it is the only one: the two ways round differently.
-
-    A gain was measured on the CPU alone, for networks that say so.
-    """
+    """Whether a run is computed stacked, even where it is the only one: the two ways round differently."""
     return (
-        machine.is_plain
+        machine.stacks
         and experiment.network.together > 1
         and experiment.precision == "float32"
         and experiment.augment == Augment()
@@ -128,12 +126,12 @@ class _Call(nn.Module):
 
 
 class Together:
-    """The program of runs that `group_of` calls equal; on the CPU."""
+    """The program of runs that `group_of` calls equal; on the CPU, or on CUDA as one graph replayed step after step."""
 
     name = "together"
-    device = torch.device("cpu")
 
-    def __init__(self, experiments: Sequence[Experiment], pair: DomainPair):
+    def __init__(self, experiments: Sequence[Experiment], pair: DomainPair, machine: Machine = AUTOMATIC):
+        self.device = machine.prepare()
         recipe = experiments[0]
         self.experiments = list(experiments)
         self.methods: list[Method] = list(dict.fromkeys(each.method for each in experiments))
@@ -153,37 +151,41 @@ class Together:
                 shape=sample_shape(pair, recipe.augment),
                 classes=len(pair.class_names),
                 seed=seed,
-            )
+            ).to(self.device)
 
         self._stack = Stack(build, self._seeds)
         self._optimiser = recipe.optimiser.build(self._stack.tables.values(), recipe.lr(0.0, step=0))
-        self._mean = mean_of_training(recipe.method.reads, pair)
+        self._mean = mean_of_training(recipe.method.reads, pair).to(self.device)
         self._batches = {
             domain: StackedBatches(
                 split,
                 recipe.batch_size // 2,
                 seeds=[derive_seed(seed, f"order/{domain}") for seed in self._seeds],
                 mean=self._mean,
+                device=self.device,
             )
             for domain, split in open_splits(recipe.method.reads, pair).items()
         }
         self._samples: Samples | None = None
-        self._traced: _Traced | None = None
+        self._gradients: Callable[..., Any] | None = None
 
     def step(self, lr: float, scheduled: Sequence[dict[str, float]]) -> Tensor:
         for group in self._optimiser.param_groups:
             group["lr"] = lr
         at = {
-            name: torch.tensor([values[name] for values in scheduled]).index_select(0, self._method_row)
+            name: torch.tensor([values[name] for values in scheduled]).index_select(0, self._method_row).to(self.device)
             for name in scheduled[0]
         }
         drawn = {domain: _tensors(next(stream)) for domain, stream in self._batches.items()}
-        self._traced = traced = self._traced or _trace(self.experiments[0], self._stack, drawn, at)
-        slopes, values = traced.run(self._stack.weights, self._stack.buffers, drawn, at)
+        if self._gradients is None:
+            traced = _trace(self.experiments[0], self._stack, drawn, at)
+            self.curves = traced.curves
+            run = functools.partial(traced.run, self._stack.weights, self._stack.buffers)
+            self._gradients = _Replayed(run, drawn, at) if self.device.type == "cuda" else run
+        slopes, values = self._gradients(drawn, at)
         for name, table in self._stack.tables.items():
             table.grad = slopes[name]
         self._optimiser.step()
-        self.curves = traced.curves
         return values[: len(self.experiments)]
 
     def evaluate(self) -> list[Evaluation]:
@@ -260,6 +262,29 @@ class _Traced:
     curves: list[str]
 
 
+class _Replayed:
+    """A function of tensors as one CUDA graph: its operations are started once, by a single call.
+
+    What it returns is overwritten by the next call; weights that `run` holds are read where they lie.
+    """
+
+    def __init__(self, run: Callable[..., Any], drawn: Drawn, at: dict[str, Tensor]):
+        self._arguments = pytree.tree_map(torch.clone, (drawn, at))
+        beside = torch.cuda.Stream()
+        beside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(beside):  # libraries choose their kernels in a first call, which is not recorded
+            run(*self._arguments)
+        torch.cuda.current_stream().wait_stream(beside)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._returned = run(*self._arguments)
+
+    def __call__(self, *arguments: Any) -> Any:
+        pytree.tree_map(Tensor.copy_, self._arguments, arguments)
+        self._graph.replay()
+        return self._returned
+
+
 _TRACES: dict[Any, _Traced] = {}  # of this process, by what decides the operations of a step
 MOST_TRACES = 32
 
@@ -273,7 +298,7 @@ def _trace(recipe: Experiment, stack: Stack, drawn: Drawn, at: dict[str, Tensor]
     key = (
         (type(recipe.method), type(recipe.network), json.dumps([fixed, describe(recipe.network)], sort_keys=True)),
         tuple(value.shape for value in (stack.weights | stack.buffers).values()),
-        tuple(each.shape for tensors in drawn.values() for each in tensors),
+        tuple((each.shape, each.device) for tensors in drawn.values() for each in tensors),
     )
     if key not in _TRACES:
         curves: list[str] = []

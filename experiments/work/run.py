@@ -75,7 +75,9 @@ def train_runs(
         for members in groups.values():
             runs, states = [experiment for experiment, _ in members], [state for _, state in members if state]
             pair = load_pair(runs[0].pair)
-            program = Together(runs, pair) if can_be_together(runs[0], machine) else Alone(runs[0], pair, machine)
+            program = (
+                Together(runs, pair, machine) if can_be_together(runs[0], machine) else Alone(runs[0], pair, machine)
+            )
             for experiment in runs:
                 if is_finished(folder_of(experiment.hash)):
                     set_aside(experiment)
