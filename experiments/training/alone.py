@@ -112,9 +112,11 @@ class Alone:
 
         crop = self.experiments[0].augment.crop
         self._samples = self._samples or Samples(self._pair, self._mean, self._method.reads, crop)
+        name = self.networks.last_layer
+        class_weights = self._weights[name].unsqueeze(0) if name else None
         self.networks.eval()
         try:
-            return evaluate(predict, self._samples)
+            return evaluate(predict, self._samples, class_weights)
         finally:
             self.networks.train()
 

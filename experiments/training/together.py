@@ -72,12 +72,14 @@ class Stack:
         tables: name of a weight -> the weights of all members, flat, filled up to whole registers.
         weights: the same as views `(M, ...)`.
         buffers: name of a buffer -> those of all members, `(M, ...)`.
+        last_layer: as of `Networks`.
     """
 
     def __init__(self, build: Callable[[int], Networks], seeds: Sequence[int]):
         self._build = build
         alone = {seed: build(seed) for seed in dict.fromkeys(seeds)}
         self._pattern = alone[seeds[0]]  # its modules are called with the weights of others
+        self.last_layer = self._pattern.last_layer
         self._shapes = {name: (len(seeds), *weight.shape) for name, weight in self._pattern.named_parameters()}
         self.tables = {
             name: fill_up(torch.stack([alone[seed].get_parameter(name).detach() for seed in seeds]))
@@ -192,7 +194,9 @@ class Together:
             )
 
         self._samples = self._samples or Samples(self._pair, self._mean, self.methods[0].reads)
-        return evaluate(predict, self._samples)[: len(self.experiments)]
+        name = self._stack.last_layer
+        class_weights = self._stack.weights[name] if name else None
+        return evaluate(predict, self._samples, class_weights)[: len(self.experiments)]
 
     def diagnose(self) -> list[Verdict | None]:
         return [
