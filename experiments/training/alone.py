@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from datasets import Augment, Batch, Batches, DomainPair
+from datasets import Augment, Batch, Batches, DomainPair, Labelled
 from experiments.errors import BadInput
 from experiments.experiment import Experiment
 from experiments.methods import Losses, mean_of_training, open_splits
@@ -47,7 +47,8 @@ class Alone:
         )
         self.networks.train().to(self.device)
         self._weights = dict(self.networks.named_parameters())
-        self._optimiser = experiment.optimiser.build(self._weights.values(), experiment.lr(0.0, step=0))
+        groups = experiment.optimiser.by_rate(self._weights, experiment.network.backbone)
+        self._optimiser = experiment.optimiser.build(groups, experiment.lr(0.0, step=0))
         torch.manual_seed(derive_seed(experiment.seed, "dropout"))
 
         # Data: the splits that the method may read, less the mean of what is trained on.
@@ -59,6 +60,7 @@ class Alone:
                 seed=derive_seed(experiment.seed, f"order/{domain}"),
                 mean=self._mean,
                 augment=None if experiment.augment == Augment() else experiment.augment,
+                balanced=experiment.balanced and isinstance(split, Labelled),
                 device=self.device,
             )
             for domain, split in open_splits(experiment.method.reads, pair).items()
@@ -70,7 +72,7 @@ class Alone:
 
     def step(self, lr: float, scheduled: Sequence[dict[str, float]]) -> Tensor:
         for group in self._optimiser.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group["rate"]
         at: dict[str, Any] = scheduled[0]
         if self._compile != "no":  # a float would be compiled into the graph
             at = {name: torch.full((), value, device=self.device) for name, value in at.items()}

@@ -45,6 +45,8 @@ def can_be_together(experiment: Experiment, machine: Machine) -> bool:
         and experiment.network.together > 1
         and experiment.precision == "float32"
         and experiment.augment == Augment()
+        and not experiment.balanced
+        and experiment.optimiser.head_rate == 1
         and experiment.method.together
         and not _has_masks_or_averages(experiment.method, experiment.network)
     )
