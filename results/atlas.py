@@ -114,8 +114,8 @@ def put_into_words(families: pd.DataFrame) -> list[str]:
     for pair, rows in families.groupby("pair", sort=False):
         first, best = rows.iloc[0], rows.loc[rows["best"].idxmax()]
         lines.append(
-            f"{str(pair).replace('_to_', ' → ')}: {first['family']} would be chosen, {fraction(first['accuracy'])}; the best "
-            f"setting in hindsight is of {best['family']}, {fraction(best['best'])}: regret "
+            f"{str(pair).replace('_to_', ' → ')}: {first['family']} would be chosen, {fraction(first['accuracy'])}; the "
+            f"best setting in hindsight is of {best['family']}, {fraction(best['best'])}: regret "
             f"{fraction(best['best'] - first['accuracy'])}"
         )
     return lines

@@ -48,7 +48,7 @@ def compare_wins(material: Material) -> pd.DataFrame:
         if arrays is not None and names.TARGET_RIGHT in arrays:
             key = run["recipe"], title_method(run["method"], run["variant"])
             seen = at_step(arrays, int(run["step"]))
-            right.setdefault(key, {})[run["pair"], run["seed"]] = seen[names.TARGET_RIGHT]
+            right.setdefault(key, {})[run["pair"], run["seed"]] = np.unpackbits(seen[names.TARGET_RIGHT]).astype(bool)
     rows = []
     for (recipe, first), (other, second) in itertools.combinations(right, 2):
         if recipe != other:

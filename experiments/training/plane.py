@@ -29,7 +29,9 @@ def look_at_plane(experiment: Experiment, networks: Networks, pair: DomainPair) 
     method = experiment.method
     mean = mean_of_training(method.reads, pair)
     mean, networks = mean.cpu(), copy.deepcopy(networks).cpu().eval()
-    shown = torch.cat([split.inputs.float() for split in Samples(pair, mean, method.reads).shown])
+    samples = Samples(pair, mean, method.reads)
+    splits = zip((samples.source_test, samples.target_test), samples.tested, strict=True)
+    shown = torch.cat([split.inputs[places].float() for split, places in splits])
     low, high = shown.min(0).values, shown.max(0).values
     margin = MARGIN * (high - low)
     axes = torch.stack([torch.linspace(*ends, POINTS) for ends in zip(low - margin, high + margin, strict=True)])
