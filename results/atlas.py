@@ -113,8 +113,9 @@ def put_into_words(families: pd.DataFrame) -> list[str]:
     lines = []
     for pair, rows in families.groupby("pair", sort=False):
         first, best = rows.iloc[0], rows.loc[rows["best"].idxmax()]
+        title = str(pair).replace("_to_", " → ")
         lines.append(
-            f"{str(pair).replace('_to_', ' → ')}: {first['family']} would be chosen, {fraction(first['accuracy'])}; the "
+            f"{title}: {first['family']} would be chosen, {fraction(first['accuracy'])}; the "
             f"best setting in hindsight is of {best['family']}, {fraction(best['best'])}: regret "
             f"{fraction(best['best'] - first['accuracy'])}"
         )

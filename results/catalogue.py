@@ -78,7 +78,7 @@ TABLES: dict[str, Entry] = {
     ),
     "skada_bench": Entry(
         summary="MNIST and USPS with skada-bench's network and protocol, beside its deep results",
-        recipes=["skada_bench"],
+        recipes=["mnist_usps_skada"],
         published=("skada-bench", "deep results"),
         notes=["skada-bench printed one run a cell and no spread: its difference from ours has one side's noise alone"],
     ),

@@ -12,7 +12,7 @@ from experiments.recipes.digits import (
     syn_digits_to_syn_digits_m,
 )
 from experiments.recipes.moons import ganin2016_figure2, moons, moons_alphas
-from experiments.recipes.numbers import svhn_to_mnist, syn_numbers_to_svhn, syn_signs_to_gtsrb
+from experiments.recipes.numbers import ganin2016_table2, svhn_to_mnist, syn_numbers_to_svhn, syn_signs_to_gtsrb
 from experiments.recipes.office import amazon_to_webcam
 from experiments.recipes.reviews import books_to_dvd
 from experiments.recipes.usps import (
@@ -50,5 +50,6 @@ RECIPES: dict[str, Recipe] = {
         mnist_usps_skada,
         moons_alphas,
         ganin2016_figure2,
+        ganin2016_table2,
     )
 }

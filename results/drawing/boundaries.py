@@ -11,7 +11,7 @@ from experiments.record import names
 from results.cells import UPPER
 from results.drawing.base import CLASS_COLOURS, DOMAIN_COLOURS, GREY, Material, styled
 from results.selecting import at_step
-from results.words import title_method
+from results.words import fraction, title_method
 
 MOST_ROWS, MOST_POINTS = 4, 300
 PANELS = ("labels", "features, two principal components", "domains", "units of the first layer")
@@ -26,15 +26,15 @@ def draw(material: Material) -> Iterator[tuple[str, Figure]]:
         runs = part.runs[(part.runs["method"] != UPPER) & (part.runs["step"] == part.runs["param.steps"].astype(int))]
         if runs.empty or names.PLANE_AXES not in (part.read_evaluations(str(runs.index[0])) or {}):
             continue
-        rows = {}
-        for cell in part.cells.to_dict("records"):
-            of_cell = runs[(runs["method"] == cell["method"]) & (runs["variant"] == cell["variant"])]
-            if of_cell.empty or len(rows) == MOST_ROWS:
-                continue
-            run = of_cell.sort_values("seed").iloc[0]
+        rows, firsts = {}, runs.sort_values("seed").drop_duplicates(["method", "variant"])
+        cells = part.cells.merge(firsts[["method", "variant"]])[["method", "variant"]].to_dict("records")
+        # Of many variants the first, the last and those evenly between.
+        kept = np.linspace(0, len(cells) - 1, min(len(cells), MOST_ROWS)).round().astype(int)
+        for cell in (cells[place] for place in kept):
+            run = firsts[(firsts["method"] == cell["method"]) & (firsts["variant"] == cell["variant"])].iloc[0]
             if (arrays := part.read_evaluations(str(run.name))) and names.PLANE_AXES in arrays:
                 heading = f"{title_method(cell['method'], cell['variant'])}, seed {run['seed']}"
-                accuracy = f"target accuracy {run[names.TARGET_ACCURACY]:.3f}"
+                accuracy = f"target accuracy {fraction(run[names.TARGET_ACCURACY])}"
                 rows[f"{heading}\n{accuracy}"] = at_step(arrays, int(run["step"]))
         if rows:
             yield f"{place} boundaries", draw_planes(rows, title)
