@@ -16,7 +16,7 @@ from datasets.domains import register
 from datasets.domains.base import Domain, PairEntry
 from datasets.errors import DatasetError
 from datasets.own import add_domain
-from datasets.pairs import DomainPair, Evaluation, load_pair
+from datasets.pairs import DomainPair, Evaluation, hold_out, load_pair
 
 __all__ = [
     "Augment",
@@ -32,6 +32,7 @@ __all__ = [
     "StackedBatches",
     "Unlabelled",
     "add_domain",
+    "hold_out",
     "load_pair",
     "one_pass",
     "pair_fingerprint",

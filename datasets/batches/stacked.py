@@ -30,7 +30,7 @@ class StackedBatches:
 
     def __init__(
         self,
-        split: Labelled | Unlabelled,
+        split: Labelled | Unlabelled | Sequence[Labelled | Unlabelled],
         batch_size: int,
         *,
         seeds: Sequence[int],
@@ -41,7 +41,7 @@ class StackedBatches:
         """Put the whole split on the device.
 
         Args:
-            split: what to draw from.
+            split: what to draw from; or one per member, of the same inputs with labels of their own.
             batch_size: samples per member and batch, at least 1.
             seeds: one per member; members may share one.
             mean: as for `Batches`.
@@ -51,10 +51,13 @@ class StackedBatches:
         check_batch_size(batch_size)
         if not seeds:
             raise DatasetError("seeds must name at least 1 member, got none")
+        splits = [split] * len(seeds) if isinstance(split, (Labelled, Unlabelled)) else split
+        split = splits[0]
         self.split, self.batch_size, self.seeds, self.augment = split, batch_size, tuple(seeds), augment or None
         self.device = torch.device(device)
         self._inputs = split.inputs.to(self.device)
-        self._labels = split.labels.to(self.device) if isinstance(split, Labelled) else None
+        labels = [each.labels for each in splits if isinstance(each, Labelled)]
+        self._labels = torch.stack(labels).to(self.device) if labels else None  # (M, N)
         self._shift = shift_for(shape_after(self.augment, split), mean, self.device)
         self._orders = {seed: Order(seed, split.name, len(split), self.device) for seed in dict.fromkeys(seeds)}
 
@@ -76,7 +79,7 @@ class StackedBatches:
             inputs = inputs.permute(0, 1, 4, 2, 3)
         if self._labels is None:
             return Batch(inputs)
-        return LabelledBatch(inputs, self._labels.index_select(0, index).view(len(self.seeds), self.batch_size))
+        return LabelledBatch(inputs, self._labels.gather(1, index.view(len(self.seeds), self.batch_size)))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position, which is the same for every seed, and what it refers to."""

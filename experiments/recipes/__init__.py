@@ -7,10 +7,10 @@ from experiments.recipes.demo import demo
 from experiments.recipes.digits import mnist_m, mnist_to_mnist_m, mnist_to_mnist_m_modern, syn_digits_to_syn_digits_m
 from experiments.recipes.moons import moons, moons_alphas
 from experiments.recipes.numbers import svhn_to_mnist, syn_numbers_to_svhn, syn_signs_to_gtsrb
-from experiments.recipes.reviews import books_to_dvd
+from experiments.recipes.reviews import books_to_dvd, ganin2016_table1
 
 Recipe = Callable[..., Any]
-"""Returns an `Experiment`, or a list of them."""
+"""Returns an `Experiment`, or a list of them; or yields the lists that it chooses by, and returns the table."""
 
 RECIPES: dict[str, Recipe] = {
     function.__name__: function
@@ -26,5 +26,6 @@ RECIPES: dict[str, Recipe] = {
         demo,
         mnist_m,
         moons_alphas,
+        ganin2016_table1,
     )
 }

@@ -61,6 +61,8 @@ class Samples:
         order = Order(0, f"{source_test.name} held out", len(source_test)).take(len(source_test))
         self.held_out = choose(source_test, order[:held_out])
         self.source_test = choose(source_test, order[held_out:].sort().values) if held_out else source_test
+        if pair.evaluation.source_validation:  # the pair's own: the test split is reported whole
+            self.held_out, self.source_test = pair.evaluation.source_validation, source_test
         self.target_test = target_test
         self.unlabelled = sample(pair.target, UNLABELLED_SAMPLE)
         self.shown = [sample(split, FEATURE_SAMPLE) for split in (source_test, target_test)]

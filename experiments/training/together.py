@@ -21,7 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from datasets import Augment, Batch, DomainPair, LabelledBatch, StackedBatches
-from experiments.experiment import Experiment
+from experiments.experiment import Experiment, origin_of
 from experiments.identity import describe
 from experiments.methods import Method, mean_of_training, open_splits
 from experiments.networks import Network, Networks, build_networks
@@ -62,8 +62,11 @@ def _has_masks_or_averages(method: Method, network: Network) -> bool:
 
 
 def group_of(experiment: Experiment) -> str:
-    """Equal for runs that one program can train: they differ in seed and in schedules of the method alone."""
-    described = dict(experiment.description, seed=None)
+    """Equal for runs that one program can train: they differ in seed and in schedules of the method alone.
+
+    Reversed runs differ in the labels that their pairs have, too.
+    """
+    described = dict(experiment.description, seed=None, pair=origin_of(experiment.pair)[:2])
     described["method"] = dict(described["method"], **dict.fromkeys(experiment.method.schedules))
     return json.dumps(described, sort_keys=True)
 
@@ -131,18 +134,25 @@ class Together:
     name = "together"
     device = torch.device("cpu")
 
-    def __init__(self, experiments: Sequence[Experiment], pair: DomainPair):
-        recipe = experiments[0]
+    def __init__(self, experiments: Sequence[Experiment], *pairs: DomainPair):
+        """Stack the members.
+
+        Args:
+            experiments: One a member.
+            pairs: One for all, or one a member; these have the same inputs, and may label them differently.
+        """
+        recipe, pair = experiments[0], pairs[0]
         self.experiments = list(experiments)
         self.methods: list[Method] = list(dict.fromkeys(each.method for each in experiments))
         self.method_of = [self.methods.index(each.method) for each in experiments]
         self.curves: list[str] = []
+        self.steps = recipe.steps
         # A batch of one matrix is multiplied by another routine, which rounds otherwise: a single run keeps itself
         # company.
         rows = list(range(len(experiments))) if len(experiments) > 1 else [0, 0]
         self._seeds = [experiments[row].seed for row in rows]
         self._method_row = torch.tensor([self.method_of[row] for row in rows])
-        self._pair = pair
+        self._pairs = [pairs[row % len(pairs)] for row in rows]
 
         def build(seed: int) -> Networks:
             return build_networks(
@@ -156,16 +166,17 @@ class Together:
         self._stack = Stack(build, self._seeds)
         self._optimiser = recipe.optimiser.build(self._stack.tables.values(), recipe.lr(0.0, step=0))
         self._mean = mean_of_training(recipe.method.reads, pair)
+        splits = [open_splits(recipe.method.reads, each) for each in self._pairs]
         self._batches = {
             domain: StackedBatches(
-                split,
+                [of_member[domain] for of_member in splits],
                 recipe.batch_size // 2,
                 seeds=[derive_seed(seed, f"order/{domain}") for seed in self._seeds],
                 mean=self._mean,
             )
-            for domain, split in open_splits(recipe.method.reads, pair).items()
+            for domain in splits[0]
         }
-        self._samples: Samples | None = None
+        self._samples: list[tuple[list[int], Samples]] = []  # of each pair, with the rows that are measured on it
         self._traced: _Traced | None = None
 
     def step(self, lr: float, scheduled: Sequence[dict[str, float]]) -> Tensor:
@@ -185,22 +196,36 @@ class Together:
         return values[: len(self.experiments)]
 
     def evaluate(self) -> list[Evaluation]:
-        def predict(inputs: Tensor) -> tuple[Tensor, Tensor]:
-            return vmap(lambda weights: self._stack.call(Networks.predict, weights, inputs))(
-                self._stack.weights | self._stack.buffers
-            )
+        weights = self._stack.weights | self._stack.buffers
+        measured: dict[int, Evaluation] = {}
+        if not self._samples:
+            rows_of = {id(pair): [row for row, each in enumerate(self._pairs) if each is pair] for pair in self._pairs}
+            self._samples = [
+                (rows, Samples(self._pairs[rows[0]], self._mean, self.methods[0].reads)) for rows in rows_of.values()
+            ]
+        for rows, samples in self._samples:
+            mine = weights if len(rows) == len(self._pairs) else {name: value[rows] for name, value in weights.items()}
 
-        self._samples = self._samples or Samples(self._pair, self._mean, self.methods[0].reads)
-        return evaluate(predict, self._samples)[: len(self.experiments)]
+            def predict(inputs: Tensor, mine: dict[str, Tensor] = mine) -> tuple[Tensor, Tensor]:
+                return vmap(lambda weights: self._stack.call(Networks.predict, weights, inputs))(mine)
+
+            measured |= zip(rows, evaluate(predict, samples), strict=True)
+        return [measured[row] for row in range(len(self.experiments))]
 
     def diagnose(self) -> list[Verdict | None]:
         return [
-            examine_method(each, self.member(index), self._pair, self._mean)
+            examine_method(each, self.member(index), self._pairs[index], self._mean)
             for index, each in enumerate(self.experiments)
         ]
 
     def member(self, index: int) -> Networks:
         return self._stack.member(index)
+
+    def begin(self, index: int, weights: dict[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, values in (self._stack.weights | self._stack.buffers).items():
+                for row in self._rows_of(index):
+                    values[row] = weights[name]
 
     def state(self, index: int) -> dict[str, Any]:
         weights = self._stack.weights | self._stack.buffers
@@ -221,17 +246,18 @@ class Together:
         )
 
     def load(self, index: int, state: dict[str, Any]) -> None:
-        rows = [index] if len(self.experiments) > 1 else [0, 1]
+        self.begin(index, state["networks"])
         remembered = copy_to_cpu(state["optimiser"])  # some of it is kept as it is, and then changed in place
         with torch.no_grad():
-            for row in rows:
-                for name, values in (self._stack.weights | self._stack.buffers).items():
-                    values[row] = state["networks"][name]
+            for row in self._rows_of(index):
                 for name, table in self._stack.tables.items():
                     for key, value in remembered.get(name, {}).items():
                         self._put(table, name, key, value, row)
         for domain, stream in self._batches.items():
             stream.load_state_dict(state["batches"][domain])
+
+    def _rows_of(self, index: int) -> list[int]:
+        return [index] if len(self.experiments) > 1 else [0, 1]
 
     def _row(self, name: str, value: Any, index: int) -> Any:
         # What the optimiser remembers of one member: its part of a table, or a count that all share.
