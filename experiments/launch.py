@@ -13,7 +13,9 @@ from datasets import load_pair
 from experiments.errors import BadInput, unknown
 from experiments.experiment import Experiment, origin_of
 from experiments.identity import find, rebuild
+from experiments.methods.fitted import Fitted
 from experiments.networks import check_fit
+from experiments.networks.raw import Raw
 from experiments.options import (
     Option,
     list_leaves,
@@ -249,6 +251,11 @@ def check_all(experiments: Sequence[Experiment]) -> None:
     checked = set()
     for experiment in experiments:
         network, method = experiment.network, experiment.method
+        if isinstance(method, Fitted) and not method.after and not isinstance(network, Raw):
+            raise BadInput(
+                f"method {method.name} fits the last layer of trained networks: give network raw to fit the inputs, or "
+                f"method.after, got network {network.name}"
+            )
         place = (experiment.pair, network, experiment.augment)
         if place not in widths:
             pair = load_pair(origin_of(experiment.pair)[0])

@@ -1,6 +1,7 @@
 """The form of a method without steps: a solver fits the last layer to what enters it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ class Fitted(Method):
     """The method whose run of the same experiment is taken up: its networks but for the last layer. None fits raw
     inputs, with network raw."""
     c: float = 1.0
-    """Weight of the loss against the norm of the weights: |w|² / 2 + c · sum of squared hinge losses."""
+    """Weight of the loss against the norm of the weights."""
 
     def __post_init__(self) -> None:
         if isinstance(self.after, Fitted) or not (self.after is None or isinstance(self.after, Method)):
@@ -28,13 +29,17 @@ class Fitted(Method):
         if not 0 < self.c < float("inf"):
             raise BadInput(f"method.c must be finite and > 0, got {self.c}")
 
-    def fit(self, source: Floats, labels: NDArray[np.int64], target: Floats | None) -> tuple[Floats, Floats]:
-        """Fit a linear classifier.
+    def prepare(self, source: Floats, target: Floats | None) -> Any:
+        """What fits on the same inputs share, whatever their labels and their fields.
 
         Args:
             source: What enters the last layer, `(N, F)`.
-            labels: `(N,)`.
             target: The same of the target `(M, F)`; None for a method that reads the source alone.
+        """
+        raise NotImplementedError
+
+    def fit(self, prepared: Any, labels: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Fit a linear classifier to labels `(N,)` of the source.
 
         Returns:
             Weights `(C, F)` and biases `(C,)`, C the largest label + 1.

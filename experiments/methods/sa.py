@@ -30,22 +30,22 @@ class SA(Fitted):
         if self.dimensions < 1:
             raise BadInput(f"method.dimensions must be >= 1, got {self.dimensions}")
 
-    def fit(self, source: Floats, labels: NDArray[np.int64], target: Floats | None) -> tuple[Floats, Floats]:
+    def prepare(self, source: Floats, target: Floats | None) -> tuple[Floats, Floats, Floats, Floats]:
         assert target is not None
-        if self.dimensions > (most := min(*source.shape, len(target))):
+        return source - source.mean(0), find_directions(source), find_directions(target), target.mean(0)
+
+    def fit(self, prepared: tuple[Floats, Floats, Floats, Floats], labels: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        centred, theirs, ours, mean = prepared
+        if self.dimensions > (most := min(theirs.shape[1], ours.shape[1])):
             raise BadInput(f"method.dimensions must be at most {most} here, got {self.dimensions}")
-        theirs, ours = find_directions(source, self.dimensions), find_directions(target, self.dimensions)
-        aligned = (source - source.mean(0)) @ theirs @ (theirs.T @ ours)
-        weights, biases = fit_svm(aligned, labels, self.c)
+        theirs, ours = theirs[:, : self.dimensions], ours[:, : self.dimensions]
+        weights, biases = fit_svm(centred @ theirs @ (theirs.T @ ours), None, labels, self.c)
         weights = weights @ ours.T
-        return weights, biases - weights @ target.mean(0)
+        return weights, biases - weights @ mean
 
 
-def find_directions(features: Floats, count: int) -> Floats:
-    """The leading principal directions of features `(N, F)`, orthonormal columns `(F, count)`."""
+def find_directions(features: Floats) -> Floats:
+    """The principal directions of features `(N, F)`, the leading first: orthonormal columns `(F, at most N - 1)`."""
     centred = (features - features.mean(0)).astype(np.float64)
-    if centred.shape[1] > len(centred):
-        squares, vectors = np.linalg.eigh(centred @ centred.T)
-        leading = vectors[:, : -count - 1 : -1]
-        return centred.T @ (leading / np.sqrt(squares[: -count - 1 : -1]))
-    return np.linalg.eigh(centred.T @ centred)[1][:, : -count - 1 : -1]
+    _, values, directions = np.linalg.svd(centred, full_matrices=False)
+    return directions[values > values[0] * np.finfo(np.float32).eps].T

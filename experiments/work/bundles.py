@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 
 from experiments.experiment import Experiment
+from experiments.methods.fitted import Fitted
+from experiments.training.fitted import MOST, family_of
 from experiments.training.machine import AUTOMATIC, Machine
 from experiments.training.together import can_be_together, group_of
 
@@ -13,16 +15,23 @@ Bundle = tuple[Experiment, ...]
 
 def bundle(experiments: Sequence[Experiment], machine: Machine = AUTOMATIC) -> list[Bundle]:
     """Put together what is faster so, in the list's order; each run keeps its own checkpoint and its own bits."""
-    groups: dict[str, list[Experiment]] = {}
+    groups: dict[tuple[str, int], list[Experiment]] = {}
     for experiment in dict.fromkeys(experiments):
-        key = group_of(experiment) if can_be_together(experiment, machine) else experiment.hash
-        groups.setdefault(key, []).append(experiment)
+        groups.setdefault(company_of(experiment, machine), []).append(experiment)
     bundles: list[Bundle] = []
-    for members in groups.values():
-        most = members[0].network.together if can_be_together(members[0], machine) else 1
+    for (_, most), members in groups.items():
         size = math.ceil(len(members) / math.ceil(len(members) / most))
         bundles += [tuple(members[start : start + size]) for start in range(0, len(members), size)]
     return bundles
+
+
+def company_of(experiment: Experiment, machine: Machine) -> tuple[str, int]:
+    """What is equal for runs that one program can train, and how many of them it trains at most."""
+    if isinstance(experiment.method, Fitted):
+        return family_of(experiment), MOST
+    if can_be_together(experiment, machine):
+        return group_of(experiment), experiment.network.together
+    return experiment.hash, 1
 
 
 def title_of(members: Bundle) -> str:

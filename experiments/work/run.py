@@ -24,8 +24,9 @@ from experiments.training.evaluation import Evaluation
 from experiments.training.fitted import FittedProgram
 from experiments.training.loop import Program, Watch, train
 from experiments.training.machine import AUTOMATIC, Machine, copy_to_cpu
-from experiments.training.together import Together, can_be_together, group_of
+from experiments.training.together import Together, can_be_together
 from experiments.validators import VALIDATORS, proxy_a_distance, score_all
+from experiments.work.bundles import company_of
 from experiments.work.changes import keep_changes
 from experiments.work.checkpoint import Checkpoint, Clock
 from experiments.work.done import is_done, set_aside
@@ -75,8 +76,7 @@ def train_runs(
             if is_done(experiment):
                 continue
             state = Checkpoint(folder).load()
-            together = can_be_together(experiment, machine)
-            key = (group_of(experiment) if together else experiment.hash, state["step"] if state else None)
+            key = (company_of(experiment, machine)[0], state["step"] if state else None)
             groups.setdefault(key, []).append((experiment, state))
         for members in groups.values():
             runs, states = [experiment for experiment, _ in members], [state for _, state in members if state]
@@ -97,7 +97,7 @@ def train_runs(
 def open_program(runs: Sequence[Experiment], pairs: Sequence[DomainPair], machine: Machine) -> Program:
     """What trains these runs, each on its pair; more than one only where they can be together."""
     if isinstance(runs[0].method, Fitted):
-        return FittedProgram(runs[0], pairs[0])
+        return FittedProgram(runs, pairs)
     return Together(runs, *pairs) if can_be_together(runs[0], machine) else Alone(runs[0], pairs[0], machine)
 
 
