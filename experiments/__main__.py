@@ -27,7 +27,7 @@ Every field of an experiment, or every run of a table; takes the options of run.
 
 Train what is not done yet. NAME is
   an experiment or a table of: python -m experiments list
-  a pair of domains: mnist_to_usps
+  a pair of domains: syn_digits_to_usps
   a recipe of your own, by its import path: my_module:my_recipe
   the hash of a recorded run, to train it again as it was
 
@@ -35,7 +35,7 @@ Options are the fields of the experiment, in any order: python -m experiments ru
 
   python -m experiments run moons --method cdan --method.entropy --seed 3
   python -m experiments run moons --alpha constant --alpha.value 0.3 --lr 0.1
-  python -m experiments run mnist_to_usps --network cnn --steps 2000
+  python -m experiments run syn_digits_to_usps --network cnn --steps 2000
   python -m experiments run demo --seeds 10 --workers 4
   python -m experiments run my_module:my_recipe --device cuda""",
     "sync": """usage: python -m experiments sync

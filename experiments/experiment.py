@@ -45,6 +45,8 @@ class Experiment:
     """Updates of the weights."""
     batch_size: int = 128
     """Samples per step, half source, half target; a method that reads one domain takes its half alone."""
+    balanced: bool = False
+    """Draw every class equally often, as far as labels are known: those of the source."""
     augment: Augment = field(default_factory=Augment)
     """How training images vary; as it is, not at all."""
     held_out: float = 0.0
@@ -74,6 +76,8 @@ class Experiment:
             )
         if not 0 <= self.held_out < 1:
             raise BadInput(f"held_out must be in [0, 1), got {self.held_out}")
+        if (warm_up := getattr(self.method, "warm_up", 0)) >= self.steps:
+            raise BadInput(f"method.warm_up must be < steps ({self.steps}), got {warm_up}")
         if self.precision not in ("float32", "bfloat16"):
             raise unknown("precision", self.precision, ("float32", "bfloat16"))
 

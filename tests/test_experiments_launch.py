@@ -139,7 +139,7 @@ def test_documented_commands_parse():
     examples = [line.split()[3:] for line in commands.VERBS["run"].splitlines() if line.startswith("  python")]
     assert len(examples) >= 4
     for _, name, *options in examples:
-        if name not in ("my_module:my_recipe", "mnist_to_usps"):
+        if name not in ("my_module:my_recipe", "syn_digits_to_usps"):
             assert read_command("run", name, options).experiments
 
 

@@ -22,7 +22,6 @@ from datasets.batches.order import Order
 from datasets.batches.splits import Labelled, Unlabelled
 from datasets.errors import DatasetError
 
-
 Split = Labelled | Unlabelled
 
 

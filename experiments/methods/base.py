@@ -76,6 +76,12 @@ class Method:
     reads: ClassVar[Reads]
     predicts: ClassVar[Literal["labelled", "all"]] = "labelled"
     together: ClassVar[bool] = True
+    label_smoothing: float = 0.0
+    """So much of each label is spread over all classes."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise BadInput(f"method.label_smoothing must be in [0, 1), got {self.label_smoothing}")
 
     def heads(self, network: Network, width: int, classes: int) -> Mapping[str, Build]:
         """What stands on the features beside the label predictor: a name, and a function that builds it.
@@ -109,9 +115,13 @@ class Method:
             torch.zeros(len(features), device=features.device),
         )
 
+    def label_loss(self, label_logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross entropy of logits `(N, C)` of which the first n have labels `(n,)`, in nats, 0-d."""
+        return cross_entropy(label_logits[: len(labels)], labels, label_smoothing=self.label_smoothing)
+
     def losses(self, networks: Networks, passed: Passed, **scheduled: float) -> Losses:
         """What one step minimises: the label loss alone."""
-        label_loss = cross_entropy(passed.label_logits, passed.labels)
+        label_loss = self.label_loss(passed.label_logits, passed.labels)
         return Losses(label_loss, label_loss, {LABEL_LOSS: label_loss})
 
 
@@ -122,10 +132,24 @@ class BothDomains(Method):
     reads = "source and target"
     batch_norm: Literal["joint", "separate"] = "joint"
     """Source and target in one forward pass (statistics of both), or in a pass each."""
+    warm_up: int = 0
+    """Steps on the label loss alone, before all else begins: its schedules then run over what is left."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.batch_norm not in ("joint", "separate"):
             raise unknown("method.batch_norm", self.batch_norm, ("joint", "separate"))
+        if self.warm_up < 0:
+            raise BadInput(f"method.warm_up must be >= 0, got {self.warm_up}")
+
+    def scheduled(self, progress: float, step: int) -> dict[str, float]:
+        """Beside the schedules, after a warm-up: whether it is over."""
+        if not self.warm_up:
+            return super().scheduled(progress, step)
+        past = step - self.warm_up
+        if past <= 0:
+            return super().scheduled(0.0, 0) | {"started": float(past == 0)}
+        return super().scheduled(past / (round(step / progress) - self.warm_up), past) | {"started": 1.0}
 
     def forward(self, networks: Networks, batches: Mapping[str, Batch]) -> Passed:
         source, target = batches["source"], batches["target"]
@@ -170,8 +194,10 @@ class Adversarial(BothDomains):
         """The adversary's loss, with the features reversed inside it."""
         raise NotImplementedError
 
-    def losses(self, networks: Networks, passed: Passed, *, alpha: float, **scheduled: float) -> Losses:
-        label_loss = cross_entropy(passed.label_logits[: len(passed.labels)], passed.labels)
+    def losses(
+        self, networks: Networks, passed: Passed, *, alpha: float, started: float = 1.0, **scheduled: float
+    ) -> Losses:
+        label_loss = self.label_loss(passed.label_logits, passed.labels)
         loss, domain_logits = self.adversary(networks, passed, alpha)
         curves = {LABEL_LOSS: label_loss}
         if domain_logits is not None:
@@ -181,7 +207,7 @@ class Adversarial(BothDomains):
             curves[DOMAIN_ACCURACY] = ((known > 0) == passed.domain_labels.bool()).float().mean()
         if domain_logits is None or not self.adds_domain_loss:
             curves[ADVERSARIAL_LOSS] = loss
-        return Losses(label_loss + self.domain_weight * loss, label_loss, curves, domain_logits)
+        return Losses(label_loss + started * self.domain_weight * loss, label_loss, curves, domain_logits)
 
 
 def open_splits(reads: Reads, pair: DomainPair) -> dict[str, Labelled | Unlabelled]:

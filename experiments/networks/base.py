@@ -28,11 +28,14 @@ class Network:
         together: how many runs are trained as one program at most (`training.together`): where
             `tests.benchmarks.together` found the largest gain; 1 where there is none. More than 1 for networks without
             BatchNorm and Dropout alone.
+        backbone: what the names of the weights begin with that learn at the plain rate; the others learn at
+            `optimiser.head_rate` times that.
     """
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
     together: ClassVar[int] = 1
+    backbone: ClassVar[str] = "feature_extractor."
 
     def feature_extractor(self, shape: tuple[int, ...]) -> nn.Module:
         """Inputs `(N, *shape)`, images with the channels first, to features `(N, F)`.
@@ -55,6 +58,28 @@ class Network:
         return BadInput(f"network {self.name} takes {takes}, got inputs of shape {shape}")
 
 
+class Scaled(nn.Module):
+    """Images over a spread, one for all channels or one each: they arrive in [0, 1] less their mean."""
+
+    spread: Tensor
+
+    def __init__(self, *spread: float) -> None:
+        super().__init__()
+        self.register_buffer("spread", torch.tensor(spread).view(-1, 1, 1))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs / self.spread
+
+
+def build_adversary(width: int, hidden: int) -> nn.Module:
+    """The usual domain classifier: two layers of ReLU units with Dropout, to logits `(N,)`."""
+    return nn.Sequential(
+        nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(0.5),
+        nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(0.5),
+        nn.Linear(hidden, 1), nn.Flatten(0),
+    )  # fmt: skip
+
+
 class Networks(nn.Module):
     """The networks of one run: extractor, label predictor, and the method's own heads by name."""
 
@@ -68,6 +93,13 @@ class Networks(nn.Module):
         """Features (N, F) and label logits (N, C) of inputs (N, ...)."""
         features = self.feature_extractor(inputs)
         return features, self.label_predictor(features)
+
+    @property
+    def last_layer(self) -> str | None:
+        """The weight that turns what is before it into label logits: one row a class; None where there is none."""
+        linear = [name for name, part in self.named_modules() if isinstance(part, nn.Linear)]
+        of_label = [name for name in linear if name.split(".")[0] == "label_predictor"]
+        return f"{of_label[-1]}.weight" if of_label else None
 
 
 def build_networks(

@@ -36,7 +36,7 @@ def examine_method(experiment: Experiment, networks: Networks, pair: DomainPair,
         next(one_pass(sample(split, EXAMINED_BATCH), EXAMINED_BATCH, mean=mean, crop=crop, device=device))
         for split in (pair.source, pair.target)
     )
-    inputs, labels, scheduled = (source.inputs, target.inputs), source.labels, method.scheduled(0.0, 0)
+    inputs, labels, scheduled = (source.inputs, target.inputs), source.labels, method.scheduled(0.0, method.warm_up)
 
     with as_in_training([networks], device), torch.no_grad():
         first = networks.feature_extractor(torch.cat(inputs))

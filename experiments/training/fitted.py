@@ -93,7 +93,8 @@ class FittedProgram:
                 features, logits = networks.predict(inputs)
                 return features.unsqueeze(0), logits.unsqueeze(0)
 
-            measured += evaluate(predict, Samples(pair, self._mean, method.reads, self._crop))
+            samples = Samples(pair, self._mean, method.reads, self._crop)
+            measured += evaluate(predict, samples, last_layer(networks).weight.detach().unsqueeze(0))
         return measured
 
     def diagnose(self) -> list[Verdict | None]:

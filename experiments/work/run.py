@@ -35,7 +35,6 @@ from experiments.work.pairs import Opened, first_weights, open_pair
 from grl.doctor import Verdict
 
 CHOOSES = VALIDATORS["source_accuracy"]  # which step's weights are kept, where something was held out for it
-PER_STEP = (names.TARGET_LOGITS, names.SOURCE_LOGITS, names.FEATURES)  # the other arrays are the same at every step
 
 
 def never() -> bool:
@@ -98,7 +97,9 @@ def open_program(runs: Sequence[Experiment], pairs: Sequence[DomainPair], machin
     """What trains these runs, each on its pair; more than one only where they can be together."""
     if isinstance(runs[0].method, Fitted):
         return FittedProgram(runs, pairs)
-    return Together(runs, *pairs) if can_be_together(runs[0], machine) else Alone(runs[0], pairs[0], machine)
+    if can_be_together(runs[0], machine):
+        return Together(runs, pairs, machine)
+    return Alone(runs[0], pairs[0], machine)
 
 
 def _train(
@@ -257,7 +258,9 @@ class _Recorder(Watch):
 def _stack_evaluations(evaluations: list[tuple[int, dict[str, Any]]]) -> dict[str, np.ndarray]:
     last = evaluations[-1][1]
     return {names.STEPS: np.array([step for step, _ in evaluations])} | {
-        name: np.stack([seen[name] for _, seen in evaluations]) if name in PER_STEP else last[name] for name in last
+        name: np.stack([seen[name] for _, seen in evaluations]) if name in names.PER_STEP else last[name]
+        for name in last
+        if all(name in seen for _, seen in evaluations)  # a run that an earlier version began kept fewer
     }
 
 
@@ -272,7 +275,7 @@ def _unpack_evaluations(state: dict[str, Any]) -> list[tuple[int, dict[str, Any]
     arrays = {name: value.numpy() for name, value in state.get("evaluations", {}).items()}
     steps = arrays.pop(names.STEPS, [])
     return [
-        (int(step), {name: value[place] if name in PER_STEP else value for name, value in arrays.items()})
+        (int(step), {name: value[place] if name in names.PER_STEP else value for name, value in arrays.items()})
         for place, step in enumerate(steps)
     ]
 
