@@ -7,7 +7,7 @@ batches = Batches(pair.source, 64, seed=0, mean=pair.source.mean())
 batch = next(batches)                        # batch.inputs (64, 3, 28, 28), batch.labels (64,)
 """
 
-from datasets.agreement import pair_fingerprint
+from datasets.agreement import outline_of, pair_fingerprint
 from datasets.batches.augment import Augment
 from datasets.batches.batches import Batch, Batches, LabelledBatch, one_pass
 from datasets.batches.splits import Labelled, Unlabelled
@@ -35,6 +35,7 @@ __all__ = [
     "hold_out",
     "load_pair",
     "one_pass",
+    "outline_of",
     "pair_fingerprint",
     "register",
 ]

@@ -126,7 +126,7 @@ def train(program: Program, watch: Watch, states: Sequence[dict[str, Any]] | Non
     def check(done: int, values: dict[int, dict[str, float]], at: dict[int, dict[str, float]]) -> None:
         for member in list(going):
             try:
-                check_finite(values[member], at[member], done, recipe.pair)
+                check_finite(values[member], at[member], done, program.experiments[member].pair)
             except NonFiniteLoss as error:
                 going.remove(member)
                 watch.failed(member, error)

@@ -1,4 +1,4 @@
-"""Many runs as one program: seeds and schedules of one recipe, their networks stacked along a leading dimension.
+"""Many runs as one program: seeds, schedules and pairs of one recipe, their networks stacked along a new dimension.
 
 A step of a small network is mostly the cost of starting its operations. Here each operation is started once for all
 members: `vmap` turns the method's own loss into one over stacked weights, and a trace of its gradient is run step after
@@ -20,7 +20,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from datasets import Augment, DomainPair, StackedBatches
+from datasets import Augment, DomainPair, StackedBatches, outline_of
 from experiments.experiment import Experiment, origin_of
 from experiments.identity import describe
 from experiments.methods import Method, mean_of_training, open_splits
@@ -61,11 +61,12 @@ def _has_masks_or_averages(method: Method, network: Network) -> bool:
 
 
 def group_of(experiment: Experiment) -> str:
-    """Equal for runs that one program can train: they differ in seed and in schedules of the method alone.
+    """Equal for runs that one program can train.
 
-    Reversed runs differ in the labels that their pairs have, too.
+    They differ in seed, in schedules of the method, and in pairs whose samples have one shape and as many classes.
     """
-    described = dict(experiment.description, seed=None, pair=origin_of(experiment.pair)[:2])
+    pair, kind, _ = origin_of(experiment.pair)
+    described = dict(experiment.description, seed=None, pair=(outline_of(pair), kind))
     described["method"] = dict(described["method"], **dict.fromkeys(experiment.method.schedules))
     return json.dumps(described, sort_keys=True)
 

@@ -9,6 +9,8 @@ from experiments.training.fitted import MOST, family_of
 from experiments.training.machine import AUTOMATIC, Machine
 from experiments.training.together import can_be_together, group_of
 
+ON_CUDA = 4  # times as many, where a step costs what starting its operations does
+
 Bundle = tuple[Experiment, ...]
 """Runs that one worker trains at once: one, or several as one program."""
 
@@ -30,7 +32,9 @@ def company_of(experiment: Experiment, machine: Machine) -> tuple[str, int]:
     if isinstance(experiment.method, Fitted):
         return family_of(experiment), MOST
     if can_be_together(experiment, machine):
-        return group_of(experiment), experiment.network.together
+        return group_of(experiment), experiment.network.together * (
+            ON_CUDA if machine.torch_device.type == "cuda" else 1
+        )
     return experiment.hash, 1
 
 
@@ -39,4 +43,6 @@ def title_of(members: Bundle) -> str:
     first = members[0]
     if len(members) == 1:
         return first.title
-    return f"{first.method.name} {first.pair}, {len(members)} runs together [{first.network.name}]"
+    pairs = {each.pair for each in members}
+    on = first.pair if len(pairs) == 1 else f"{len(pairs)} pairs"
+    return f"{first.method.name} {on}, {len(members)} runs together [{first.network.name}]"
