@@ -64,8 +64,8 @@ def test_the_oracle_chooses_by_validation_labels_and_reports_other_samples() -> 
     curves.loc[rest, "value"] -= 0.1  # where the test split had to be divided
     reported, _ = report_selected(runs, "target_oracle", curves, lambda run_id: make_evaluations())
     assert reported["target_accuracy"].tolist() == pytest.approx([0.5 * 0.6 - 0.1])
+    old = curves[~curves["metric"].isin([names.TARGET_VALIDATION_ACCURACY, names.TARGET_REST_ACCURACY])]
     with pytest.raises(BadInput, match="target_oracle needs target_validation_accuracy, which was not recorded"):
-        old = curves[~curves["metric"].isin([names.TARGET_VALIDATION_ACCURACY, names.TARGET_REST_ACCURACY])]
         report_selected(runs, "target_oracle", old, lambda run_id: make_evaluations())
 
 
