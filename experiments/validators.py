@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.errors import BadInput, unknown
-from experiments.record.names import SOURCE_LABELS, SOURCE_LOGITS, TARGET_ACCURACY, TARGET_LOGITS
+from experiments.record.names import SOURCE_LABELS, SOURCE_LOGITS, TARGET_LOGITS, TARGET_VALIDATION_ACCURACY
 
 Seen = Mapping[str, np.ndarray]
 
@@ -137,22 +137,31 @@ def find_validator(name: str) -> Validator:
     return found
 
 
+def curve_of(selection: str) -> str:
+    """The curve whose largest value a selection other than `last` chooses.
+
+    Raises:
+        BadInput: as `find_validator`.
+    """
+    return TARGET_VALIDATION_ACCURACY if selection == TARGET_ORACLE else find_validator(selection).curve
+
+
 def select(scores: Mapping[int, Mapping[str, float]], selection: str) -> int:
     """The step whose evaluation is reported.
 
     Args:
         scores: Step -> curves of that evaluation.
         selection: `last`; a validator, whose largest score decides (the later step on a tie); or `target_oracle`, which
-            takes the target test accuracy.
+            takes the accuracy on labelled target samples that are not reported.
 
     Raises:
         BadInput: an unknown selection, or one whose score was not recorded.
     """
     if selection == LAST:
         return max(scores)
-    curve = TARGET_ACCURACY if selection == TARGET_ORACLE else find_validator(selection).curve
+    curve = curve_of(selection)
     if any(curve not in values for values in scores.values()):
-        raise BadInput(f"selection {selection} needs {curve}, which was not recorded: the source has no held-out split")
+        raise BadInput(f"selection {selection} needs {curve}, which was not recorded")
     return max(scores, key=lambda step: (scores[step][curve], step))
 
 

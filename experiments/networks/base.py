@@ -105,6 +105,13 @@ class Networks(nn.Module):
         features = self.feature_extractor(inputs)
         return features, self.label_predictor(features)
 
+    @property
+    def last_layer(self) -> str | None:
+        """The weight that turns what is before it into label logits: one row a class; None where there is none."""
+        linear = [name for name, part in self.named_modules() if isinstance(part, nn.Linear)]
+        of_label = [name for name in linear if name.split(".")[0] == "label_predictor"]
+        return f"{of_label[-1]}.weight" if of_label else None
+
 
 def build_networks(
     network: Network,

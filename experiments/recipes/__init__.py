@@ -4,7 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from experiments.recipes.demo import demo
-from experiments.recipes.digits import mnist_m, mnist_to_mnist_m, mnist_to_mnist_m_modern, syn_digits_to_syn_digits_m
+from experiments.recipes.digits import (
+    mnist_m,
+    mnist_m_methods,
+    mnist_to_mnist_m,
+    mnist_to_mnist_m_modern,
+    syn_digits_to_syn_digits_m,
+)
 from experiments.recipes.moons import moons, moons_alphas
 from experiments.recipes.numbers import svhn_to_mnist, syn_numbers_to_svhn, syn_signs_to_gtsrb
 from experiments.recipes.office import amazon_to_webcam
@@ -39,6 +45,7 @@ RECIPES: dict[str, Recipe] = {
         usps_to_mnist_skada,
         demo,
         mnist_m,
+        mnist_m_methods,
         mnist_usps,
         mnist_usps_skada,
         moons_alphas,

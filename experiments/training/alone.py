@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from datasets import Augment, Batch, Batches, DomainPair, Labelled
+from experiments.errors import BadInput
 from experiments.experiment import Experiment
 from experiments.methods import Losses, mean_of_training, open_splits
 from experiments.networks import Networks, build_networks
@@ -16,6 +17,7 @@ from experiments.randomness import derive_seed
 from experiments.training.diagnosis import examine_method
 from experiments.training.evaluation import Evaluation, Samples, evaluate
 from experiments.training.machine import AUTOMATIC, Machine, copy_to_cpu, random_states, restore_random
+from experiments.training.replay import Drawn, Replayed, batches_of, tensors_of
 from grl.doctor import Verdict
 
 
@@ -30,7 +32,8 @@ class Alone:
         self.device = machine.prepare()
         self._pair, self._method = pair, experiment.method
         self._compute = machine.compiled(self._losses)
-        self._is_compiled = machine.compile != "no"
+        self._compile = machine.compile
+        self._replayed: Replayed | None = None
         is_mixed = experiment.precision == "bfloat16"
         self._mixed: Any = torch.autocast(self.device.type, torch.bfloat16) if is_mixed else nullcontext()
 
@@ -72,16 +75,38 @@ class Alone:
         for group in self._optimiser.param_groups:
             group["lr"] = lr * group["rate"]
         at: dict[str, Any] = scheduled[0]
-        if self._is_compiled:  # a float would be compiled into the graph
+        if self._compile != "no":  # a float would be compiled into the graph
             at = {name: torch.full((), value, device=self.device) for name, value in at.items()}
-        drawn = {domain: next(stream) for domain, stream in self._batches.items()}
+        drawn = tensors_of({domain: next(stream) for domain, stream in self._batches.items()})
+        if self._compile == "cudagraphs":
+            self._replayed = self._replayed or self._record(drawn, at)
+            values = self._replayed(drawn, at)
+        else:
+            values = self._differentiate(drawn, at)
+        self._optimiser.step()
+        return values
+
+    def _differentiate(self, drawn: Drawn, at: dict[str, Any]) -> Tensor:
+        # The gradients of a step, into the weights; what there is to log, (1, curves).
         with self._mixed:
-            losses = self._compute(self.networks, drawn, at)
+            losses = self._compute(self.networks, batches_of(drawn), at)
         self._optimiser.zero_grad()
         losses.objective.backward()
-        self._optimiser.step()
         self.curves = list(losses.curves)
         return torch.stack([value.detach() for value in losses.curves.values()]).unsqueeze(0)
+
+    def _record(self, drawn: Drawn, at: dict[str, Any]) -> Replayed:
+        # The call before the recording must leave no trace: averages of BatchNorm and random numbers go back.
+        buffers, random = copy_to_cpu(dict(self.networks.named_buffers())), random_states(self.device)
+        try:
+            replayed = Replayed(self._differentiate, drawn, at)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise BadInput(f"compile cudagraphs cannot record {self._method.name}, take compile no: {reason}") from None
+        for name, value in self.networks.named_buffers():
+            value.copy_(buffers[name])
+        restore_random(random)
+        return replayed
 
     def evaluate(self) -> list[Evaluation]:
         def predict(inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,9 +115,11 @@ class Alone:
 
         crop = self.experiments[0].augment.crop
         self._samples = self._samples or Samples(self._pair, self._mean, self._method.reads, crop)
+        name = self.networks.last_layer
+        class_weights = self._weights[name].unsqueeze(0) if name else None
         self.networks.eval()
         try:
-            return evaluate(predict, self._samples)
+            return evaluate(predict, self._samples, class_weights)
         finally:
             self.networks.train()
 

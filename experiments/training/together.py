@@ -20,7 +20,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from datasets import Augment, Batch, DomainPair, LabelledBatch, StackedBatches
+from datasets import Augment, DomainPair, StackedBatches
 from experiments.experiment import Experiment
 from experiments.identity import describe
 from experiments.methods import Method, mean_of_training, open_splits
@@ -29,22 +29,19 @@ from experiments.randomness import derive_seed
 from experiments.training.alone import sample_shape
 from experiments.training.diagnosis import examine_method
 from experiments.training.evaluation import Evaluation, Samples, evaluate
-from experiments.training.machine import Machine, copy_to_cpu
+from experiments.training.machine import AUTOMATIC, Machine, copy_to_cpu
+from experiments.training.replay import Drawn, Replayed, batches_of, tensors_of
 from grl.doctor import Verdict
 
 # float32 numbers in the widest vector register. What is left over at the end of a tensor is computed by other
 # instructions, which round otherwise: tensors that end on a whole register keep members independent of their number.
 LANES = 16
-Drawn = dict[str, tuple[Tensor, ...]]  # by domain: inputs (M, B, ...), and labels (M, B) where there are some
 
 
 def can_be_together(experiment: Experiment, machine: Machine) -> bool:
-    """Whether a run is computed stacked, even where it is the only one: the two ways round differently.
-
-    A gain was measured on the CPU alone, for networks that say so.
-    """
+    """Whether a run is computed stacked, even where it is the only one: the two ways round differently."""
     return (
-        machine.is_plain
+        machine.stacks
         and experiment.network.together > 1
         and experiment.precision == "float32"
         and experiment.augment == Augment()
@@ -78,12 +75,14 @@ class Stack:
         tables: name of a weight -> the weights of all members, flat, filled up to whole registers.
         weights: the same as views `(M, ...)`.
         buffers: name of a buffer -> those of all members, `(M, ...)`.
+        last_layer: as of `Networks`.
     """
 
     def __init__(self, build: Callable[[int], Networks], seeds: Sequence[int]):
         self._build = build
         alone = {seed: build(seed) for seed in dict.fromkeys(seeds)}
         self._pattern = alone[seeds[0]]  # its modules are called with the weights of others
+        self.last_layer = self._pattern.last_layer
         self._shapes = {name: (len(seeds), *weight.shape) for name, weight in self._pattern.named_parameters()}
         self.tables = {
             name: fill_up(torch.stack([alone[seed].get_parameter(name).detach() for seed in seeds]))
@@ -129,12 +128,12 @@ class _Call(nn.Module):
 
 
 class Together:
-    """The program of runs that `group_of` calls equal; on the CPU."""
+    """The program of runs that `group_of` calls equal; on the CPU, or on CUDA as one graph replayed step after step."""
 
     name = "together"
-    device = torch.device("cpu")
 
-    def __init__(self, experiments: Sequence[Experiment], pair: DomainPair):
+    def __init__(self, experiments: Sequence[Experiment], pair: DomainPair, machine: Machine = AUTOMATIC):
+        self.device = machine.prepare()
         recipe = experiments[0]
         self.experiments = list(experiments)
         self.methods: list[Method] = list(dict.fromkeys(each.method for each in experiments))
@@ -154,37 +153,41 @@ class Together:
                 shape=sample_shape(pair, recipe.augment),
                 classes=len(pair.class_names),
                 seed=seed,
-            )
+            ).to(self.device)
 
         self._stack = Stack(build, self._seeds)
         self._optimiser = recipe.optimiser.build(self._stack.tables.values(), recipe.lr(0.0, step=0))
-        self._mean = mean_of_training(recipe.method.reads, pair)
+        self._mean = mean_of_training(recipe.method.reads, pair).to(self.device)
         self._batches = {
             domain: StackedBatches(
                 split,
                 recipe.batch_size // 2,
                 seeds=[derive_seed(seed, f"order/{domain}") for seed in self._seeds],
                 mean=self._mean,
+                device=self.device,
             )
             for domain, split in open_splits(recipe.method.reads, pair).items()
         }
         self._samples: Samples | None = None
-        self._traced: _Traced | None = None
+        self._gradients: Callable[..., Any] | None = None
 
     def step(self, lr: float, scheduled: Sequence[dict[str, float]]) -> Tensor:
         for group in self._optimiser.param_groups:
             group["lr"] = lr
         at = {
-            name: torch.tensor([values[name] for values in scheduled]).index_select(0, self._method_row)
+            name: torch.tensor([values[name] for values in scheduled]).index_select(0, self._method_row).to(self.device)
             for name in scheduled[0]
         }
-        drawn = {domain: _tensors(next(stream)) for domain, stream in self._batches.items()}
-        self._traced = traced = self._traced or _trace(self.experiments[0], self._stack, drawn, at)
-        slopes, values = traced.run(self._stack.weights, self._stack.buffers, drawn, at)
+        drawn = tensors_of({domain: next(stream) for domain, stream in self._batches.items()})
+        if self._gradients is None:
+            traced = _trace(self.experiments[0], self._stack, drawn, at)
+            self.curves = traced.curves
+            run = functools.partial(traced.run, self._stack.weights, self._stack.buffers)
+            self._gradients = Replayed(run, drawn, at) if self.device.type == "cuda" else run
+        slopes, values = self._gradients(drawn, at)
         for name, table in self._stack.tables.items():
             table.grad = slopes[name]
         self._optimiser.step()
-        self.curves = traced.curves
         return values[: len(self.experiments)]
 
     def evaluate(self) -> list[Evaluation]:
@@ -194,7 +197,9 @@ class Together:
             )
 
         self._samples = self._samples or Samples(self._pair, self._mean, self.methods[0].reads)
-        return evaluate(predict, self._samples)[: len(self.experiments)]
+        name = self._stack.last_layer
+        class_weights = self._stack.weights[name] if name else None
+        return evaluate(predict, self._samples, class_weights)[: len(self.experiments)]
 
     def diagnose(self) -> list[Verdict | None]:
         return [
@@ -249,10 +254,6 @@ class Together:
         self._stack.by_member({name: whole})[name][row] = value
 
 
-def _tensors(batch: Batch) -> tuple[Tensor, ...]:
-    return (batch.inputs, batch.labels) if isinstance(batch, LabelledBatch) else (batch.inputs,)
-
-
 @dataclasses.dataclass(frozen=True)
 class _Traced:
     run: Callable[..., Any]
@@ -272,7 +273,7 @@ def _trace(recipe: Experiment, stack: Stack, drawn: Drawn, at: dict[str, Tensor]
     key = (
         (type(recipe.method), type(recipe.network), json.dumps([fixed, describe(recipe.network)], sort_keys=True)),
         tuple(value.shape for value in (stack.weights | stack.buffers).values()),
-        tuple(each.shape for tensors in drawn.values() for each in tensors),
+        tuple((each.shape, each.device) for tensors in drawn.values() for each in tensors),
     )
     if key not in _TRACES:
         curves: list[str] = []
@@ -297,10 +298,7 @@ def _gradients_of(method: Method, stack: Stack, curves: list[str]) -> Callable[.
     """
 
     def objective(networks: Networks, drawn: Drawn, at: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        batches = {
-            domain: LabelledBatch(*parts) if len(parts) == 2 else Batch(*parts) for domain, parts in drawn.items()
-        }
-        losses = method.losses(networks, method.forward(networks, batches), **at)
+        losses = method.losses(networks, method.forward(networks, batches_of(drawn)), **at)
         curves[:] = losses.curves
         return losses.objective, torch.stack([value.detach() for value in losses.curves.values()])
 

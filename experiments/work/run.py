@@ -30,8 +30,6 @@ from experiments.work.done import is_done, set_aside
 from experiments.work.environment import describe_datasets, describe_environment
 from grl.doctor import Verdict
 
-PER_STEP = (names.TARGET_LOGITS, names.SOURCE_LOGITS, names.FEATURES)  # the other arrays are the same at every step
-
 
 def never() -> bool:
     """Never ask a training to stop."""
@@ -77,7 +75,9 @@ def train_runs(
         for members in groups.values():
             runs, states = [experiment for experiment, _ in members], [state for _, state in members if state]
             pair = load_pair(runs[0].pair)
-            program = Together(runs, pair) if can_be_together(runs[0], machine) else Alone(runs[0], pair, machine)
+            program = (
+                Together(runs, pair, machine) if can_be_together(runs[0], machine) else Alone(runs[0], pair, machine)
+            )
             for experiment in runs:
                 if is_finished(folder_of(experiment.hash)):
                     set_aside(experiment)
@@ -231,7 +231,9 @@ class _Recorder(Watch):
 def _stack_evaluations(evaluations: list[tuple[int, dict[str, Any]]]) -> dict[str, np.ndarray]:
     last = evaluations[-1][1]
     return {names.STEPS: np.array([step for step, _ in evaluations])} | {
-        name: np.stack([seen[name] for _, seen in evaluations]) if name in PER_STEP else last[name] for name in last
+        name: np.stack([seen[name] for _, seen in evaluations]) if name in names.PER_STEP else last[name]
+        for name in last
+        if all(name in seen for _, seen in evaluations)  # a run that an earlier version began kept fewer
     }
 
 
@@ -246,7 +248,7 @@ def _unpack_evaluations(state: dict[str, Any]) -> list[tuple[int, dict[str, Any]
     arrays = {name: value.numpy() for name, value in state.get("evaluations", {}).items()}
     steps = arrays.pop(names.STEPS, [])
     return [
-        (int(step), {name: value[place] if name in PER_STEP else value for name, value in arrays.items()})
+        (int(step), {name: value[place] if name in names.PER_STEP else value for name, value in arrays.items()})
         for place, step in enumerate(steps)
     ]
 
