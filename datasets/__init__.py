@@ -10,7 +10,7 @@ batch = next(batches)                        # batch.inputs (64, 3, 28, 28), bat
 from datasets.agreement import pair_fingerprint
 from datasets.batches.augment import Augment
 from datasets.batches.batches import Batch, Batches, LabelledBatch, one_pass
-from datasets.batches.splits import Labelled, Unlabelled
+from datasets.batches.splits import Labelled, Unlabelled, by_domain
 from datasets.batches.stacked import StackedBatches
 from datasets.domains import register
 from datasets.domains.base import Domain, PairEntry
@@ -32,6 +32,7 @@ __all__ = [
     "StackedBatches",
     "Unlabelled",
     "add_domain",
+    "by_domain",
     "load_pair",
     "one_pass",
     "pair_fingerprint",
