@@ -7,7 +7,7 @@ batches = Batches(pair.source, 64, seed=0, mean=pair.source.mean())
 batch = next(batches)                        # batch.inputs (64, 3, 28, 28), batch.labels (64,)
 """
 
-from datasets.agreement import pair_fingerprint
+from datasets.agreement import outline_of, pair_fingerprint
 from datasets.batches.augment import Augment
 from datasets.batches.batches import Batch, Batches, LabelledBatch, one_pass
 from datasets.batches.splits import Labelled, Unlabelled, by_domain
@@ -16,7 +16,7 @@ from datasets.domains import register
 from datasets.domains.base import Domain, PairEntry
 from datasets.errors import DatasetError
 from datasets.own import add_domain
-from datasets.pairs import DomainPair, Evaluation, load_pair
+from datasets.pairs import DomainPair, Evaluation, hold_out, load_pair
 
 __all__ = [
     "Augment",
@@ -33,8 +33,10 @@ __all__ = [
     "Unlabelled",
     "add_domain",
     "by_domain",
+    "hold_out",
     "load_pair",
     "one_pass",
+    "outline_of",
     "pair_fingerprint",
     "register",
 ]

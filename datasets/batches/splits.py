@@ -25,6 +25,10 @@ class Unlabelled:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    def choose(self, index: Tensor) -> "Unlabelled":
+        """Return the samples at `index`, int64 `(n,)`, under the same name."""
+        return Unlabelled(name=self.name, inputs=self.inputs[index])
+
     def mean(self) -> Tensor:
         """Average the inputs on the scale that a network sees, for mean subtraction.
 
@@ -52,6 +56,10 @@ class Labelled:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def choose(self, index: Tensor) -> "Labelled":
+        """Return the samples at `index`, int64 `(n,)`, under the same name."""
+        return Labelled(name=self.name, inputs=self.inputs[index], labels=self.labels[index])
 
     def mean(self) -> Tensor:
         """Average the inputs on the scale that a network sees, for mean subtraction.
