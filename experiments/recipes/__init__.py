@@ -7,6 +7,7 @@ from experiments.recipes.demo import demo
 from experiments.recipes.digits import mnist_m, mnist_to_mnist_m, mnist_to_mnist_m_modern, syn_digits_to_syn_digits_m
 from experiments.recipes.moons import moons, moons_alphas
 from experiments.recipes.numbers import svhn_to_mnist, syn_numbers_to_svhn, syn_signs_to_gtsrb
+from experiments.recipes.office import office_caltech10, office_caltech10_deep, office_caltech10_surf
 from experiments.recipes.reviews import books_to_dvd
 
 Recipe = Callable[..., Any]
@@ -23,8 +24,11 @@ RECIPES: dict[str, Recipe] = {
         svhn_to_mnist,
         syn_signs_to_gtsrb,
         books_to_dvd,
+        office_caltech10,
         demo,
         mnist_m,
         moons_alphas,
+        office_caltech10_deep,
+        office_caltech10_surf,
     )
 }
