@@ -114,9 +114,9 @@ def caltech10_matrix(part: str, features: str) -> Original:
 def build_caltech10_features(root: Path, part: str, features: str) -> Arrays:
     """Office-Caltech-10 as published features: SURF histograms (800 counts) or GoogLeNet activations (1,024), raw.
 
-    As `surf_zscore` the counts are what most papers use: shares of all counts of an image, each less its mean and divided
-    by its standard deviation over all images of the part, so that source and target have their own (Long et al., ICCV
-    2013; the nearest neighbours of its table 2 are reproduced in all twelve tasks).
+    As `surf_zscore` the counts are what most papers use: shares of all counts of an image, each less its mean and
+    divided by its standard deviation over all images of the part, so that source and target have their own (the twelve
+    accuracies of nearest neighbours in Long et al., ICCV 2013, are reproduced).
 
     There is no test split; see Office-31.
 

@@ -5,7 +5,7 @@
 
 Features, both label-free and named in the pair: `efficientnet_lite0`, the 1,280 of a network trained on ImageNet, as
 they are; `surf_zscore`, 800 counts of SURF words as most papers take them, shares of an image's counts standardised
-over each part (where the nearest source neighbour gives the twelve numbers of Long et al., ICCV 2013, table 2).
+over each part (the nearest source neighbour has the twelve accuracies of Long et al., ICCV 2013).
 
 The recipe is that of the Transfer-Learning-Library for Office-31, on features: a bottleneck of 256 units and a linear
 label head, SGD with momentum 0.9 and weight decay 0.001, 32 source and 32 target samples a step. Methods keep their own
