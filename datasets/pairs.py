@@ -9,7 +9,7 @@ import torch
 
 from datasets.agreement import agree
 from datasets.batches.order import Order
-from datasets.batches.splits import Labelled, Unlabelled
+from datasets.batches.splits import Labelled, Unlabelled, by_domain, join
 from datasets.conversions import Conversion
 from datasets.domains.base import SPLITS, Domain
 from datasets.domains.preparing import prepare_domain
@@ -44,10 +44,10 @@ class DomainPair:
     Attributes:
         id: as in `load_pair("mnist_to_mnist_m")`.
         title: as printed, "MNIST → MNIST-M".
-        source_name: title of the source domain.
-        target_name: title of the target domain.
-        class_names: in the order of the labels, the same for both.
-        shape: of one sample, `(H, W, C)` or `(D,)`, the same for both.
+        source_name: title of the source domain, or of all.
+        target_name: title of the target domain, or of all.
+        class_names: in the order of the labels, the same for all; a target may lack some.
+        shape: of one sample, `(H, W, C)` or `(D,)`, the same for all.
         protocol: in one line, what is trained on and where the accuracy is measured; printed with every table.
         conversions: what was done to make the two agree, one sentence each.
         fingerprint: SHA-256 of the contents of both domains and of the conversions.
@@ -69,6 +69,11 @@ class DomainPair:
     target: Unlabelled
     evaluation: Evaluation
     _open_target: Callable[[], Labelled] = field(repr=False)
+
+    @property
+    def domains(self) -> int:
+        """How many domains there are, sources and targets."""
+        return len(by_domain(self.source)) + len(by_domain(self.target))
 
     def reveal_target_labels(self, reader: str) -> Labelled:
         """Open the labelled target training split to one of the two that may see it.
@@ -92,7 +97,8 @@ def load_pair(
     """Open a pair of domains; prepare them first where the files are at hand. Never downloads.
 
     Args:
-        name: a published pair ("moons", "mnist_to_mnist_m", …) or `<source>_to_<target>` of any two domains.
+        name: a published pair ("moons", "mnist_to_mnist_m", …) or `<source>_to_<target>` of any two domains, or of
+            several, `a+b_to_c`: then the splits hold one domain after the other, and `Labelled.domains` which is which.
         root: where original files lie; default `GRL_DATA`, else `data/` in the checkout.
         class_names: keep only these classes of both, numbered in this order; default all, which must then agree.
 
@@ -101,7 +107,6 @@ def load_pair(
     """
     agreement = agree(name, class_names)
     prepared = [prepare_domain(domain, root) for domain in agreement.domains]
-    source, target = agreement.domains
     sides = [
         Side(domain, opened.arrays, conversion, agreement.class_names)
         for domain, opened, conversion in zip(agreement.domains, prepared, agreement.conversions, strict=True)
@@ -110,20 +115,25 @@ def load_pair(
         represented = represent(*prepared)
         for side, role in zip(sides, ("source", "target"), strict=True):
             side.arrays = side.arrays | {f"{split}_inputs": represented.arrays[f"{role}_{split}"] for split in SPLITS}
-    target_train = sides[1].open("train")
+    sources, targets = sides[: agreement.sources], sides[agreement.sources :]
+    target_train = join([side.open("train") for side in targets])
+    source_name, target_name = agreement.titles
     return DomainPair(
         id=name,
-        title=f"{source.title} → {target.title}",
-        source_name=source.title,
-        target_name=target.title,
+        title=f"{source_name} → {target_name}",
+        source_name=source_name,
+        target_name=target_name,
         class_names=agreement.class_names,
         shape=agreement.shape,
         protocol=agreement.protocol(prepared),
         conversions=agreement.steps,
         fingerprint=agreement.fingerprint(prepared),
-        source=sides[0].open("train"),
-        target=Unlabelled(name=target_train.name, inputs=target_train.inputs),
-        evaluation=Evaluation(source_test=sides[0].open("test"), target_test=sides[1].open("test")),
+        source=join([side.open("train") for side in sources]),
+        target=Unlabelled(name=target_train.name, inputs=target_train.inputs, domains=target_train.domains),
+        evaluation=Evaluation(
+            source_test=join([side.open("test") for side in sources]),
+            target_test=join([side.open("test") for side in targets]),
+        ),
         _open_target=lambda: target_train,
     )
 
@@ -175,9 +185,8 @@ class Side:
             split = "train"
         inputs, labels = self.arrays[f"{split}_inputs"], self.arrays[f"{split}_labels"]
         if self.class_names != self.domain.class_names:
-            numbers = [self.domain.class_names.index(one) for one in self.class_names]
-            renumber = np.full(len(self.domain.class_names), -1)
-            renumber[numbers] = np.arange(len(numbers))
+            numbers = {one: number for number, one in enumerate(self.class_names)}
+            renumber = np.array([numbers.get(one, -1) for one in self.domain.class_names])
             labels = renumber[labels]
             inputs, labels = inputs[labels >= 0], labels[labels >= 0]
         name = f"{self.domain.name} {split}"

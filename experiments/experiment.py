@@ -32,7 +32,7 @@ class Experiment:
     """
 
     pair: str
-    """Ordered domain pair, for example mnist_to_mnist_m."""
+    """Ordered domain pair, for example mnist_to_mnist_m; of several sources or targets, a+b_to_c."""
     method: Method = field(default_factory=DANN)
     """What a step minimises; the method's own fields follow as --method.FIELD."""
     network: Network = field(default_factory=MnistPaper)
@@ -44,7 +44,8 @@ class Experiment:
     steps: int = 10_000
     """Updates of the weights."""
     batch_size: int = 128
-    """Samples per step, half source, half target; a method that reads one domain takes its half alone."""
+    """Samples per step, half source, half target; a method that reads one domain takes its half alone, and each of
+    several sources or targets gives as many as one."""
     balanced: bool = False
     """Draw every class equally often, as far as labels are known: those of the source."""
     augment: Augment = field(default_factory=Augment)

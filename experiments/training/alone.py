@@ -45,6 +45,7 @@ class Alone:
             shape=sample_shape(pair, experiment.augment),
             classes=len(pair.class_names),
             seed=experiment.seed,
+            domains=pair.domains,
         )
         self.networks.train().to(self.device)
         self._weights = dict(self.networks.named_parameters())

@@ -45,6 +45,7 @@ def can_be_together(experiment: Experiment, machine: Machine) -> bool:
         and experiment.network.together > 1
         and experiment.precision == "float32"
         and experiment.augment == Augment()
+        and "+" not in experiment.pair
         and not experiment.balanced
         and experiment.optimiser.head_rate == 1
         and experiment.method.together
