@@ -169,7 +169,7 @@ def test_a_fit_is_a_run_like_any_other(runs):
     result = run(fit)
     assert 0.8 < result.last["source_accuracy"] < 1  # the moons are not linearly separable
     assert (
-        run(dataclasses.replace(fit, method=SA(dimensions=2))).last["target_accuracy"] != result.last["target_accuracy"]
+        run(dataclasses.replace(fit, method=SA(dimensions=1))).last["target_accuracy"] != result.last["target_accuracy"]
     )
     after = dataclasses.replace(fit, method=SVM(after=SourceOnly()), network=Moons())
     with pytest.raises(BadInput, match=r"method.after needs the run .* of source_only moons seed 0"):
