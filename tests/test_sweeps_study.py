@@ -14,7 +14,7 @@ from experiments.record.folder import folder_of
 from experiments.work import run as running
 from sweeps import study as studies
 from sweeps.study import Study, holding, journal_of, list_studies, open_study, suggested
-from tests.support.small_sweeps import Inline, LastFirst, changed, drive, small_sweep, suggest_ruin
+from tests.support.small_sweeps import Inline, LastFirst, changed, drive, small_sweep, suggest_ruin, suggest_two
 
 
 def trials_of(sweep):
@@ -113,13 +113,23 @@ def test_a_killed_driver_goes_on_with_the_same_trials(runs):
     assert len({run.hash for bundle in pool.submitted for run in bundle}) == 6
 
 
-def test_a_driver_killed_before_the_parameters_were_written_asks_them_again(runs):
-    sweep = small_sweep(trials=1, seeds=1)
-    Study(sweep).study.ask()
-    assert trials_of(sweep)[0].params == {}
-    drive(Study(sweep))
-    assert states(sweep) == ["COMPLETE"]
-    assert 0.1 <= trials_of(sweep)[0].params["constant.value"] <= 3.0
+def test_a_driver_killed_while_it_writes_asks_for_the_same_trial_again(runs):
+    """The beginning of a trial is one block: wherever it is torn, the next driver suggests the same."""
+    sweep = small_sweep(trials=12, seeds=1, suggest=suggest_two)  # the last by the model
+    drive(Study(changed(sweep, trials=11)))
+    path = journal_of(sweep.study_name)
+    before = path.read_bytes()
+    Study(sweep).next()
+    written = path.read_bytes()
+    expected = [(trial.number, trial.params, trial.user_attrs) for trial in trials_of(sweep)]
+    assert written.count(b"\n") - before.count(b"\n") > 3
+    for cut in range(len(before), len(written), 37):
+        path.write_bytes(written[:cut])
+        with holding(sweep):
+            assert path.read_bytes() == before
+            Study(sweep).next()
+        assert [(trial.number, trial.params, trial.user_attrs) for trial in trials_of(sweep)] == expected
+    assert [json.loads(line) for line in path.read_bytes().splitlines()]  # as Optuna's own reader reads them
 
 
 def suggestions(sweep) -> list[float]:
@@ -236,7 +246,6 @@ def test_a_torn_last_line_is_cut(runs, kept):
     whole = path.read_bytes()
     torn = json.dumps({"op_code": 4, "worker_id": "x", "study_id": 0, "datetime_start": "2026"}).encode()
     path.write_bytes(whole + torn[: int(kept * len(torn))])
-    (path.parent / f"{path.name}.lock").symlink_to(path)  # as Optuna's lock of a killed driver is
     with holding(sweep):
         assert path.read_bytes() == whole
         drive(Study(sweep))

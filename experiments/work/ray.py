@@ -73,8 +73,8 @@ class Ray:
     def is_busy(self) -> bool:
         return bool(self._running)
 
-    def submit(self, members: Bundle) -> None:
-        self._running[self._train.remote(members, self._machine, self._modules)] = members
+    def submit(self, members: Bundle, until: int | None = None) -> None:
+        self._running[self._train.remote(members, self._machine, self._modules, until=until)] = members
 
     def ended(self, wait_s: float) -> list[Ended]:
         if not self._running:

@@ -18,6 +18,12 @@ def suggest_constant(recipe, trial) -> Experiment:
     return with_alpha(recipe, Constant(value=trial.suggest_float("constant.value", 0.1, 3.0, log=True)))
 
 
+def suggest_two(recipe, trial) -> Experiment:
+    """A constant alpha and a learning rate."""
+    recipe = dataclasses.replace(recipe, lr=InverseDecay(lr=trial.suggest_float("lr", 0.01, 0.3, log=True)))
+    return suggest_constant(recipe, trial)
+
+
 def suggest_ruin(recipe, trial) -> Experiment:
     """A constant that is harmless in even trials and ruinous in odd ones."""
     value = trial.suggest_float("constant.value", 0.1, 3.0)
@@ -44,9 +50,10 @@ class Inline:
     def is_busy(self) -> bool:
         return bool(self._ended)
 
-    def submit(self, members: Bundle) -> None:
+    def submit(self, members: Bundle, until: int | None = None) -> None:
         self.submitted.append(members)
-        self._ended.append(Ended(members, in_use=tuple(train_runs(members, must_stop=self.must_stop))))
+        in_use = train_runs(members, must_stop=self.must_stop, until=until)
+        self._ended.append(Ended(members, in_use=tuple(in_use)))
 
     def ended(self, wait_s: float) -> list[Ended]:
         ended, self._ended = self._ended, []
@@ -76,7 +83,7 @@ def drive(source, pool=None) -> Inline:
     pool = pool or Inline()
     while source.is_open or pool.is_busy:
         while pool.is_free and (members := source.next()):
-            pool.submit(members)
+            pool.submit(members, source.until(members))
         for ended in pool.ended(0):
             source.told(ended)
     return pool
