@@ -1,9 +1,10 @@
 """Pools over engines: Ray on loopback addresses, a node of which is lost, and submitit's stand-in for SLURM.
 
-Both engines are optional: `pip install ray submitit` brings these tests to life.
+Both engines are optional: `pip install 'ray[client]' submitit` brings these tests to life.
 """
 
 import dataclasses
+import socket
 import time
 
 import pytest
@@ -90,6 +91,18 @@ def test_a_cluster_that_does_not_answer_is_one_line():
         Ray("ray://127.0.0.1:1")
     assert str(caught.value).startswith("no Ray cluster answers at cluster 'ray://127.0.0.1:1': ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.timeout(300)
+def test_a_cluster_that_keeps_silent_is_given_up(monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.setattr("experiments.work.ray.ANSWER_S", 2.0)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(BadInput, match=f"no Ray cluster answers at cluster '{address}': no answer for 2 s"):
+            Ray(address)
 
 
 @pytest.mark.timeout(300)

@@ -14,7 +14,15 @@ from experiments.record.folder import folder_of
 from experiments.work import run as running
 from sweeps import study as studies
 from sweeps.study import Study, holding, journal_of, list_studies, open_study, suggested
-from tests.support.small_sweeps import Inline, LastFirst, changed, drive, small_sweep, suggest_ruin, suggest_two
+from tests.support.small_sweeps import (
+    Inline,
+    Pretend,
+    changed,
+    drive,
+    small_sweep,
+    suggest_ruin,
+    suggest_two,
+)
 
 
 def trials_of(sweep):
@@ -116,7 +124,7 @@ def test_a_killed_driver_goes_on_with_the_same_trials(runs):
 def test_a_driver_killed_while_it_writes_asks_for_the_same_trial_again(runs):
     """The beginning of a trial is one block: wherever it is torn, the next driver suggests the same."""
     sweep = small_sweep(trials=12, seeds=1, suggest=suggest_two)  # the last by the model
-    drive(Study(changed(sweep, trials=11)))
+    drive(Study(changed(sweep, trials=11)), Pretend())
     path = journal_of(sweep.study_name)
     before = path.read_bytes()
     Study(sweep).next()
@@ -142,27 +150,17 @@ def test_a_study_repeats_itself_wherever_it_is_interrupted(tmp_path, monkeypatch
     for place, parts in (("once", [14]), ("in parts", [3, 9, 12, 14])):
         monkeypatch.setenv("GRL_RUNS", str(tmp_path / place))
         for trials in parts:
-            drive(Study(changed(sweep, trials=trials)))
+            drive(Study(changed(sweep, trials=trials)), Pretend())
         values.append((suggestions(sweep), [trial.value for trial in trials_of(sweep)]))
     assert values[0] == values[1]
     assert len(set(values[0][0])) == 14
-
-
-def test_told_in_order_a_study_does_not_depend_on_who_ends_first(tmp_path, monkeypatch, runs):
-    sweep = small_sweep(trials=14, seeds=1)
-    values = []
-    for place, pool in (("in order", LastFirst(1)), ("last first", LastFirst(3))):
-        monkeypatch.setenv("GRL_RUNS", str(tmp_path / place))
-        drive(Study(sweep, ordered=True, ahead=3), pool)
-        values.append(suggestions(sweep))
-    assert values[0] == values[1]
 
 
 def test_every_sampler_suggests_what_the_space_holds(tmp_path, monkeypatch, runs):
     for sampler in ("tpe", "random", "quasi_random", "grid"):
         monkeypatch.setenv("GRL_RUNS", str(tmp_path / sampler))
         sweep = small_sweep(trials=5, seeds=1, sampler=sampler)
-        drive(Study(sweep))
+        drive(Study(sweep), Pretend())
         values = suggestions(sweep)
         assert states(sweep) == ["COMPLETE"] * 5, sampler
         assert all(0.1 <= value <= 3.0 for value in values)
@@ -173,14 +171,14 @@ def test_every_sampler_suggests_what_the_space_holds(tmp_path, monkeypatch, runs
 
 def test_an_exhausted_grid_ends_the_study(runs):
     sweep = small_sweep(trials=20, seeds=1, sampler="grid")
-    drive(Study(sweep))
+    drive(Study(sweep), Pretend())
     assert len(set(suggestions(sweep))) == 5
 
 
 def test_a_trial_is_suggested_again_from_the_journal(runs):
     for sampler in ("tpe", "grid"):
         sweep = small_sweep(trials=2, seeds=1, sampler=sampler)
-        pool = drive(Study(sweep))
+        pool = drive(Study(sweep), Pretend())
         assert [suggested(sweep, trial) for trial in trials_of(sweep)] == [run for [run] in pool.submitted]
 
 

@@ -62,5 +62,5 @@ def _scale(axes: Axes, distribution: BaseDistribution) -> None:
     else:
         middle, margin = (low + high) / 2, (high - low) * 0.05
         axes.set_xlim(low - margin, high + margin)
-    axes.set_xticks([low, middle, high], [f"{value:.2g}" for value in (low, middle, high)])
+    axes.set_xticks([low, middle, high], [f"{value:.3g}" for value in (low, middle, high)])
     axes.minorticks_off()
