@@ -38,7 +38,7 @@ TRY_AGAIN_S = 1.0
 # Attributes of studies and trials.
 IDENTITY, EXHAUSTED = "identity", "exhausted"
 SHOWN, RUNS, FAILURE, START = "shown", "runs", "failure", "start"
-HELD = "held"
+HELD, HELD_S = "held", 1.0  # longer than whoever looks whether it is held
 
 
 def folder_of_study(study_name: str) -> Path:
@@ -68,7 +68,7 @@ def holding(sweep: Sweep) -> Iterator[None]:
     with writing_to(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with filelock.FileLock(path.parent / HELD, timeout=0):
+            with filelock.FileLock(path.parent / HELD, timeout=HELD_S):
                 mend(path)
                 yield
         except filelock.Timeout:
@@ -301,7 +301,7 @@ class Study:
         trial = opened.trial
         runs = dict.fromkeys(run for stage in opened.stages for run in stage.runs)
         scores = [read_last(run) for run in runs]
-        for name in set.intersection(*map(set, scores)):
+        for name in sorted(set.intersection(*map(set, scores))):
             trial.set_user_attr(name, self._mean(opened, scores, name))
         value = self._mean(opened, scores, self.sweep.search.curve)
         self._tell(opened, value)

@@ -5,6 +5,8 @@ Both engines are optional: `pip install 'ray[client]' submitit` brings these tes
 
 import dataclasses
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -21,7 +23,7 @@ from experiments.work.slurm import Slurm, read_options
 from tests.support.small_runs import small_moons
 
 
-def drain(pool, until_s: float = 240.0):
+def drain(pool, until_s: float = 400.0):
     """All bundles that end, with what became of them."""
     ended, end_s = [], time.monotonic() + until_s
     while pool.is_busy and time.monotonic() < end_s:
@@ -40,7 +42,7 @@ def cluster():
     cluster.shutdown()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_runs_of_a_lost_node_go_on_elsewhere_and_end_once(runs, cluster):
     nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
     cluster.wait_for_nodes()
@@ -52,7 +54,7 @@ def test_runs_of_a_lost_node_go_on_elsewhere_and_end_once(runs, cluster):
             pool.submit((experiment,))
         assert not pool.is_free
         # Once both are being trained, one node goes.
-        until_s = time.monotonic() + 120
+        until_s = time.monotonic() + 300
         while not all((folder_of(each.hash) / PROGRESS).exists() for each in experiments[:2]):
             assert time.monotonic() < until_s
             time.sleep(0.2)
@@ -93,16 +95,27 @@ def test_a_cluster_that_does_not_answer_is_one_line():
     assert "\n" not in str(caught.value)
 
 
+SILENT = """
+import sys
+import experiments.work.ray
+from experiments.errors import run_command
+experiments.work.ray.ANSWER_S = 2.0
+sys.exit(run_command(lambda words: experiments.work.ray.Ray(words[0]) and 0, sys.argv[1:]))
+"""
+
+
 @pytest.mark.timeout(300)
-def test_a_cluster_that_keeps_silent_is_given_up(monkeypatch):
+def test_a_cluster_that_keeps_silent_is_given_up():
+    """In a process of its own: Ray goes on knocking until that ends."""
     pytest.importorskip("ray")
-    monkeypatch.setattr("experiments.work.ray.ANSWER_S", 2.0)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         address = f"127.0.0.1:{silent.getsockname()[1]}"
-        with pytest.raises(BadInput, match=f"no Ray cluster answers at cluster '{address}': no answer for 2 s"):
-            Ray(address)
+        ended = subprocess.run([sys.executable, "-c", SILENT, address], capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert f"error: no Ray cluster answers at cluster '{address}': no answer for 2 s" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.timeout(300)

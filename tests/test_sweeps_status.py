@@ -11,9 +11,9 @@ from tests.support.small_sweeps import RECIPE, Pretend, changed, drive, pretend,
 
 
 def test_status_says_what_runs_what_has_ended_and_how(runs):
-    sweep = small_sweep(recipe=dataclasses.replace(RECIPE, steps=50, evaluate_every=5), trials=12, pruner="median")
-    drive(Study(changed(sweep, trials=9)), Pretend())
-    ended = Study(changed(sweep, trials=9)).study.get_trials(deepcopy=False)
+    sweep = small_sweep(recipe=dataclasses.replace(RECIPE, steps=50, evaluate_every=5), trials=23, pruner="median")
+    drive(Study(changed(sweep, trials=20)), Pretend())
+    ended = Study(changed(sweep, trials=20)).study.get_trials(deepcopy=False)
     pruned = sum(trial.state == TrialState.PRUNED for trial in ended)
     assert pruned
     study = Study(sweep)
@@ -21,9 +21,9 @@ def test_status_says_what_runs_what_has_ended_and_how(runs):
     before = {path: path.read_bytes() for path in runs.rglob("*") if path.is_file()}
     first, running, last = describe_status(sweep)
     assert first == (
-        f"study {sweep.study_name}: 10 of 12 trials begun; {9 - pruned} complete, {pruned} pruned, 0 failed"
+        f"study {sweep.study_name}: 21 of 23 trials begun; {20 - pruned} complete, {pruned} pruned, 0 failed"
     )
-    assert re.fullmatch(r"  trial 9, dann alpha Constant\(value=[\d.]+\): seed 0 running, seed 1 waits", running)
+    assert re.fullmatch(r"  trial 20, dann alpha Constant\(value=[\d.]+\): seed 0 running, seed 1 waits", running)
     assert last == "nobody is at work; go on with: python -m sweeps run small"
     with holding(sweep):
         *_, last = describe_status(sweep)

@@ -12,11 +12,13 @@ import argparse
 import os
 import pickle
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,8 @@ class Started:
                 code = work_off_sweep(
                     build_sweep(), open_pool=lambda: pool, console=Console(quiet=True), ordered=True, ahead=WORKERS
                 ).exit_code
+            except Exception:
+                traceback.print_exc()
             finally:
                 os._exit(code)
 
@@ -113,6 +117,13 @@ def tree(sweep: Sweep, root: Path) -> tuple[Any, Any]:
     )
 
 
+def make_root(temporary: str, name: str) -> Path:
+    root = Path(temporary, name)
+    root.mkdir()
+    shutil.copy(Path(temporary, "mlflow.db"), root)
+    return root
+
+
 def read_tree(sweep: Sweep, root: Path, pretend: bool) -> Any:
     """`tree`; by a process of its own where this one must stay free of open stores, for the next fork."""
     if not pretend:
@@ -140,7 +151,12 @@ def main() -> None:
     if options.pretend:
         import_mlflow()  # once, before the forks
     with tempfile.TemporaryDirectory() as temporary:
-        undisturbed = Path(temporary, "undisturbed")
+        os.environ["GRL_RUNS"] = temporary
+        if not os.fork():  # nor does every fork make MLflow's tables
+            open_client()
+            os._exit(0)
+        os.wait()
+        undisturbed = make_root(temporary, "undisturbed")
         began_s = time.monotonic()
         Started(undisturbed, options.pretend).wait()
         whole_s = time.monotonic() - began_s
@@ -152,10 +168,10 @@ def main() -> None:
         kills = {"driver": 0, "worker": 0}
         equal = sweeps = 0
         while sum(kills.values()) < options.count:
-            root = Path(temporary, f"killed {sweeps}")
+            root = make_root(temporary, f"killed {sweeps}")
             for _ in range(min(10, options.count - sum(kills.values()))):
                 process = Started(root, options.pretend)
-                time.sleep(rng.uniform(0.0, whole_s / 2))
+                time.sleep(rng.uniform(0.0, whole_s / 3))
                 if process.has_ended():
                     process.wait()
                     break

@@ -9,7 +9,17 @@ from experiments.experiment import Experiment
 from experiments.networks.moons import Moons
 from experiments.record.files import write_json
 from experiments.record.folder import folder_of, is_finished, read_status
-from experiments.record.names import HASH, KIND, POINTS, RESULT, RUN, SOURCE_ACCURACY, STATUS, TARGET_ACCURACY
+from experiments.record.names import (
+    HASH,
+    KIND,
+    POINTS,
+    RESULT,
+    RUN,
+    SOURCE_ACCURACY,
+    STATUS,
+    TARGET_ACCURACY,
+    TRAIN_TIME_S,
+)
 from experiments.work.bundles import Bundle
 from experiments.work.driver import Ended
 from experiments.work.run import never, train_runs
@@ -92,14 +102,14 @@ def pretend(experiment: Experiment, until: int | None) -> None:
     tags = {KIND: "run", HASH: experiment.hash}
     write_json(folder / RUN, described | {"datasets": [], "tags": tags}, durable=False)
     luck = random.Random(experiment.hash).gauss(0.0, 0.05)
-    quality = 2.0 - abs(math.log(experiment.method.alpha(0.0) / 0.5)) + luck
+    quality = 2.0 - abs(math.log((experiment.method.alpha(0.5) + 0.001) / 0.5)) + luck
     points = [
         {"step": step, "time_ms": 0, "values": dict.fromkeys(PRETENDED, quality * step / experiment.steps)}
         for step in evaluations
     ]
     (folder / POINTS).write_text("".join(json.dumps(point) + "\n" for point in points))
     if until is None:
-        result = {"metrics": {}, "last": points[-1]["values"], "weights_sha256": experiment.hash}
+        result = {"metrics": {TRAIN_TIME_S: 0.0}, "last": points[-1]["values"], "weights_sha256": experiment.hash}
         write_json(folder / RESULT, result, durable=False)
     state = "RUNNING" if until else "FINISHED"
     status = {"status": state, "points": len(points), "message": "", "time_ms": 0}
