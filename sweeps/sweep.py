@@ -13,8 +13,7 @@ import optuna
 from experiments.errors import BadInput, unknown
 from experiments.experiment import Experiment
 from experiments.identity import name_of
-from experiments.record.names import TARGET_ACCURACY
-from experiments.validators import TARGET_ORACLE, VALIDATORS, find_validator
+from experiments.validators import TARGET_ORACLE, VALIDATORS, curve_of
 
 Suggest = Callable[[Experiment, optuna.Trial], Experiment]
 SAMPLERS = ("tpe", "random", "quasi_random", "grid")
@@ -60,7 +59,7 @@ class Search:
     @property
     def curve(self) -> str:
         """The recorded curve whose last value is the objective."""
-        return TARGET_ACCURACY if self.objective == TARGET_ORACLE else find_validator(self.objective).curve
+        return curve_of(self.objective)
 
     @property
     def sees_target_labels(self) -> bool:

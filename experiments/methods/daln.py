@@ -15,4 +15,11 @@ class DALN(Adversarial):
     """Weight of the adversary's loss."""
 
     def adversary(self, networks: Networks, passed: Passed, alpha: float) -> AdversarialLoss:
-        return nuclear_discrepancy_loss(networks.label_predictor, passed.features, passed.domain_labels, alpha)
+        return nuclear_discrepancy_loss(
+            networks.label_predictor,
+            passed.features,
+            passed.domain_labels,
+            alpha,
+            sources=passed.sources,
+            targets=passed.targets,
+        )
