@@ -44,7 +44,10 @@ def never() -> bool:
 
 
 def train_runs(
-    experiments: Sequence[Experiment], machine: Machine = AUTOMATIC, must_stop: Callable[[], bool] = never
+    experiments: Sequence[Experiment],
+    machine: Machine = AUTOMATIC,
+    must_stop: Callable[[], bool] = never,
+    until: int | None = None,
 ) -> list[Experiment]:
     """Train what is not done, each run from its last checkpoint if it has one, and record the results.
 
@@ -55,6 +58,7 @@ def train_runs(
         experiments: All on one pair.
         machine: How to compute.
         must_stop: Asked before every step; where it says so, checkpoints are written and the training is interrupted.
+        until: The step of an evaluation after which it stops as well, with checkpoints, and returns; None for the end.
 
     Returns:
         Those that another process is training.
@@ -76,6 +80,8 @@ def train_runs(
             if is_done(experiment):
                 continue
             state = Checkpoint(folder).load()
+            if until is not None and state and state["step"] >= until:
+                continue
             key = (company_of(experiment, machine)[0], state["step"] if state else None)
             groups.setdefault(key, []).append((experiment, state))
         for members in groups.values():
@@ -90,7 +96,7 @@ def train_runs(
                 if is_finished(folder_of(experiment.hash)):
                     set_aside(experiment)
                     claims.enter_context(claim(folder_of(experiment.hash)))
-            _train(program, pairs, machine, must_stop, states or None)
+            _train(program, pairs, machine, must_stop, states or None, until)
     return in_use
 
 
@@ -109,20 +115,34 @@ def _train(
     machine: Machine,
     must_stop: Callable[[], bool],
     states: Sequence[dict[str, Any]] | None,
+    until: int | None,
 ) -> None:
-    recorder = _Recorder(program, must_stop, states)
+    recorder = _Recorder(program, must_stop, states, until)
     with recorder.noting_the_end():
         recorder.open(pairs, machine)
-        train(program, recorder, states)
-        recorder.finish(pairs)
+        try:
+            train(program, recorder, states)
+        except KeyboardInterrupt:
+            if not recorder.is_far_enough:
+                raise
+        else:
+            recorder.finish(pairs)
 
 
 class _Recorder(Watch):
     """Writes what happens to the members of a program into their folders."""
 
-    def __init__(self, program: Program, must_stop: Callable[[], bool], states: Sequence[dict[str, Any]] | None = None):
+    def __init__(
+        self,
+        program: Program,
+        must_stop: Callable[[], bool],
+        states: Sequence[dict[str, Any]] | None = None,
+        until: int | None = None,
+    ):
         self.program, self.runs, self.states = program, program.experiments, states
-        self.must_stop = must_stop
+        self.is_far_enough = False  # it has reached the step where it was to stop
+        self._must_stop, self._until = must_stop, until
+        self._saved: int | None = None  # the step of the last checkpoint
         self.recordings: list[Recording] = []
         self.checkpoints = [Checkpoint(folder_of(experiment.hash)) for experiment in self.runs]
         self.evaluations: list[list[tuple[int, dict[str, Any]]]] = [
@@ -163,6 +183,9 @@ class _Recorder(Watch):
             if points is None:
                 keep_changes(folder)
 
+    def must_stop(self) -> bool:
+        return self.is_far_enough or self._must_stop()
+
     def diagnosed(self, member: int, verdict: Verdict) -> None:
         tags = {names.VERDICT: verdict.status, names.VERDICT_SENTENCE: verdict.sentence}
         add_tags(self.recordings[member].folder, tags)
@@ -178,6 +201,7 @@ class _Recorder(Watch):
             self.recordings[member].log(step, self.scores[member])
             self.evaluations[member].append((step, evaluation.seen))
             self._keep_best(member)
+        self.is_far_enough = self._until is not None and step >= self._until
 
     def _keep_best(self, member: int) -> None:
         # Of equal ones the later, as `validators.select` has it.
@@ -186,7 +210,7 @@ class _Recorder(Watch):
             self.kept[member] = {"score": score, "networks": copy_to_cpu(self.program.member(member).state_dict())}
 
     def reached(self, step: int, state: Callable[[int], dict[str, Any]]) -> None:
-        if not (self.clock.is_time_to_save() or self.must_stop()):
+        if step == self._saved or not (self.clock.is_time_to_save() or self.must_stop()):
             return
         began_s = time.monotonic()
         for member in self.going:
@@ -199,6 +223,7 @@ class _Recorder(Watch):
             )
             self.recordings[member].mark("RUNNING")
         self.clock.saved(began_s)
+        self._saved = step
 
     def failed(self, member: int, error: NonFiniteLoss) -> None:
         self.going.remove(member)
