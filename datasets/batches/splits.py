@@ -62,7 +62,7 @@ class Labelled:
         return mean_of(self.inputs)
 
 
-Split = TypeVar("Split", Labelled, Unlabelled)
+Split = TypeVar("Split", bound=Labelled | Unlabelled)
 
 
 def by_domain(split: Split) -> list[Split]:

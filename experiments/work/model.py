@@ -14,13 +14,13 @@ from experiments.errors import BadInput, unknown
 from experiments.experiment import Experiment
 from experiments.identity import rebuild
 from experiments.methods import mean_of_training
-from experiments.networks import Networks, build_networks
+from experiments.networks import Networks
 from experiments.record import names
 from experiments.record.delivery import deliver, read_deliveries
 from experiments.record.files import read_json
 from experiments.record.folder import list_runs, read_status
 from experiments.record.store import Unreachable, first_line, open_client
-from experiments.training.alone import sample_shape
+from experiments.training.alone import build_for
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -66,13 +66,7 @@ def load_model(folder: Path) -> tuple[Model, DomainPair]:
     pair = load_pair(experiment.pair)
     if pair.fingerprint != description["tags"][names.DATA_FINGERPRINT]:
         raise BadInput(f"run {folder.name} was trained on other data than pair {pair.id} has now; prepare those again")
-    networks = build_networks(
-        experiment.network,
-        experiment.method.heads,
-        shape=sample_shape(pair, experiment.augment),
-        classes=len(pair.class_names),
-        seed=0,
-    )
+    networks = build_for(experiment, pair)
     try:
         networks.load_state_dict(torch.load(folder / names.MODEL, map_location="cpu", weights_only=True))
     except Exception as error:  # of zip files, pickles and shapes
