@@ -125,6 +125,19 @@ def pair_fingerprint(name: str) -> str | None:
     return agreement.fingerprint(prepared) if len(prepared) == len(agreement.domains) else None
 
 
+def outline_of(name: str) -> tuple[tuple[int, ...], int]:
+    """Tell the shape of a pair's samples and the number of its classes, without its data.
+
+    Args:
+        name: as for `load_pair`.
+
+    Raises:
+        DatasetError: an unknown name, or domains that do not fit each other.
+    """
+    agreement = agree(name)
+    return agreement.shape, len(agreement.class_names)
+
+
 def partners(domain: Domain) -> list[str]:
     """Name the domains that this one makes a pair with: first those whose samples are at hand."""
     found = []

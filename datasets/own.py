@@ -5,19 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.domains import DOMAINS
+from datasets.domains import check_free
 from datasets.domains.added import describe, domain_from
-from datasets.domains.base import Domain, check_name
+from datasets.domains.base import Domain
 from datasets.domains.preparing import check_arrays, check_presence
 from datasets.errors import DatasetError
-from datasets.files.image_folder import list_classes, read_classes
+from datasets.files.image_folder import list_folder
 from datasets.files.npz import read_npz
 from datasets.files.preparation import prepare
 from datasets.files.prepared import Arrays
 from datasets.files.svmlight import read_svmlight
 
 MAX_SIZE = 1024
-SPLIT_FOLDERS = {"train", "test", "val", "valid", "validation"}
 
 
 def add_domain(
@@ -43,9 +42,7 @@ def add_domain(
     Raises:
         DatasetError: a name that is taken or malformed, or data that cannot be used.
     """
-    check_name(name)
-    if name in DOMAINS:
-        raise DatasetError(f"name {name!r} belongs to a domain of {DOMAINS[name].origin or 'this repository'}")
+    check_free(name)
     if not 1 <= size <= MAX_SIZE:
         raise DatasetError(f"size must be 1 to {MAX_SIZE}, got {size}")
     place = Path(path).expanduser().resolve()
@@ -54,7 +51,9 @@ def add_domain(
     tests = Path(test_path).expanduser().resolve() if test_path is not None else None
     class_names, arrays = read_own(place, tests, size)
     check_presence(name, arrays)
-    facts = describe(name, class_names, arrays, place)
+    facts = describe(name, class_names, arrays, str(place))
+    if place.is_dir():
+        facts["files"] = (str(place), tests and str(tests))
     domain = domain_from(facts)
     check_arrays(domain, arrays)
     prepare(name, facts, lambda: arrays, again=True)
@@ -68,7 +67,8 @@ def read_own(place: Path, tests: Path | None, size: int) -> tuple[tuple[str, ...
         Class names and arrays.
     """
     if place.is_dir():
-        return read_folders(place, tests, size)
+        photographs = list_folder(place, tests)
+        return photographs.class_names, photographs.squash(size)
     if place.suffix == ".npz":
         if tests is not None:
             raise DatasetError(f"{place} must hold its test_inputs and test_labels itself; {tests} cannot be read")
@@ -84,24 +84,3 @@ def read_own(place: Path, tests: Path | None, size: int) -> tuple[tuple[str, ...
             arrays["test_labels"] = np.searchsorted(values, labels)
         return tuple(map(str, values)), arrays
     raise DatasetError(f"{place} must be a folder of images, an .npz or an .svmlight file")
-
-
-def read_folders(place: Path, tests: Path | None, size: int) -> tuple[tuple[str, ...], Arrays]:
-    """Read a folder of classes, or one with `train` and `test` above them, and the classes of `tests` if it is given.
-
-    Returns:
-        Class names and arrays.
-    """
-    inner = place
-    if "train" in (names := set(list_classes(place))) and names <= SPLIT_FOLDERS:  # else a class of trains
-        inner = place / "train"
-        tests = tests or (place / "test" if "test" in names else None)
-    class_names = list_classes(inner)
-    if len(class_names) < 2:
-        raise DatasetError(f"{inner} must hold at least two folders, one per class; it holds {len(class_names)}")
-    arrays = read_classes(inner, class_names, size)
-    if tests is not None:
-        if unknown := set(list_classes(tests)) - set(class_names):
-            raise DatasetError(f"{tests}: class {min(unknown)!r} does not occur in {inner}")
-        arrays |= read_classes(tests, class_names, size, split="test")
-    return class_names, arrays

@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
 from datasets.agreement import agree
+from datasets.batches.order import Order
 from datasets.batches.splits import Labelled, Unlabelled, by_domain, join
 from datasets.conversions import Conversion
 from datasets.domains.base import SPLITS, Domain
@@ -21,10 +22,19 @@ READERS = ("target_only", "oracle")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """The splits that measure a trained network. The evaluator reads them; training never does."""
+    """The splits that measure a trained network. The evaluator reads them; training never does.
+
+    Attributes:
+        source_test: what the source accuracy is reported on.
+        target_test: what the target accuracy is reported on.
+        source_validation: what was held out of the source's training split, to choose by; None where nothing was.
+        target_validation: the same of the target, which has no labels.
+    """
 
     source_test: Labelled
     target_test: Labelled
+    source_validation: Labelled | None = None
+    target_validation: Unlabelled | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +112,7 @@ def load_pair(
         for domain, opened, conversion in zip(agreement.domains, prepared, agreement.conversions, strict=True)
     ]
     if agreement.entry.msda:
-        represented = represent(name, *prepared)
+        represented = represent(*prepared)
         for side, role in zip(sides, ("source", "target"), strict=True):
             side.arrays = side.arrays | {f"{split}_inputs": represented.arrays[f"{role}_{split}"] for split in SPLITS}
     sources, targets = sides[: agreement.sources], sides[agreement.sources :]
@@ -125,6 +135,41 @@ def load_pair(
             target_test=join([side.open("test") for side in targets]),
         ),
         _open_target=lambda: target_train,
+    )
+
+
+def hold_out(pair: DomainPair, share: float) -> DomainPair:
+    """Take a share of both training splits away from training, the same samples for every run.
+
+    Args:
+        pair: as `load_pair` returns it.
+        share: in [0, 1); 0 leaves the pair as it is.
+
+    Returns:
+        The pair whose evaluation has `source_validation` and `target_validation`.
+    """
+    if not share:
+        return pair
+
+    def divide(name: str, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        order = Order(0, f"{name} held out", count).take(count)
+        held_out = max(1, round(share * count))
+        return order[held_out:].sort().values, order[:held_out].sort().values
+
+    source, target = pair.source, pair.target
+    source_kept, source_held = divide(source.name, len(source))
+    target_kept, target_held = divide(target.name, len(target))
+    return replace(
+        pair,
+        protocol=f"{pair.protocol}; {share:.0%} of both training splits held out",
+        source=source.choose(source_kept),
+        target=target.choose(target_kept),
+        evaluation=replace(
+            pair.evaluation,
+            source_validation=source.choose(source_held),
+            target_validation=target.choose(target_held),
+        ),
+        _open_target=lambda: pair._open_target().choose(target_kept),
     )
 
 

@@ -84,13 +84,18 @@ def summary_of(function: Callable[..., object]) -> str:
 
 def show(name: str, options: Sequence[str]) -> int:
     from experiments.launch import read_command
+    from experiments.record.folder import folder_of, is_finished
 
     launch = read_command("show", name, options)
     if launch.help:
         print(launch.help)
         return 0
-    if len(launch.experiments) > 1:
-        for experiment in launch.experiments:
+    experiments = launch.experiments
+    while launch.go_on and all(is_finished(folder_of(each.hash)) for each in launch.experiments):
+        launch = launch.go_on()  # what a recipe that chooses makes of them
+        experiments += [each for each in launch.experiments if each not in experiments]
+    if len(experiments) > 1:
+        for experiment in experiments:
             console.print(f"{experiment.hash}  {experiment.title}", markup=False, highlight=False, soft_wrap=True)
         return 0
     for field, value in launch.experiments[0].flat().items():
@@ -100,14 +105,23 @@ def show(name: str, options: Sequence[str]) -> int:
 
 
 def run(name: str, options: Sequence[str]) -> int:
-    from experiments.launch import check_all, read_command
-    from experiments.work.bundles import bundle
-    from experiments.work.driver import work_off
+    from experiments.launch import read_command
 
     launch = read_command("run", name, options)
     if launch.help:
         print(launch.help)
         return 0
+    while (exit_code := train(launch)) == 0 and launch.go_on:
+        launch = launch.go_on()
+    return exit_code
+
+
+def train(launch: Any) -> int:
+    """Train the runs of one `Launch`; the exit code."""
+    from experiments.launch import check_all
+    from experiments.work.bundles import bundle
+    from experiments.work.driver import work_off
+
     check_all(launch.experiments)  # said once, before anything is recorded or a process starts
     machine = launch.how.machine
     outcome = work_off(

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -49,6 +50,8 @@ class Experiment:
     """Draw every class equally often, as far as labels are known: those of the source."""
     augment: Augment = field(default_factory=Augment)
     """How training images vary; as it is, not at all."""
+    held_out: float = 0.0
+    """Share of both training splits that is not trained on; of the source, it decides whose step's model is kept."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the networks' products and sums in training; with bfloat16, weights, losses and evaluations stay float32."""
     evaluate_every: int = 500
@@ -72,6 +75,8 @@ class Experiment:
             raise BadInput(
                 f"evaluate_every must be a multiple of log_every ({self.log_every}), got {self.evaluate_every}"
             )
+        if not 0 <= self.held_out < 1:
+            raise BadInput(f"held_out must be in [0, 1), got {self.held_out}")
         if (warm_up := getattr(self.method, "warm_up", 0)) >= self.steps:
             raise BadInput(f"method.warm_up must be < steps ({self.steps}), got {warm_up}")
         if "+" in self.pair and getattr(self.method, "batch_norm", "") == "domain_specific":
@@ -102,6 +107,28 @@ class Experiment:
     def title(self) -> str:
         """A short name for progress lines and the MLflow list; begins with the method and what is unusual about it."""
         return f"{show_method(self.method)} {self.pair} seed {self.seed} [{self.network.name}]"
+
+
+ORIGIN = re.compile(r"(?P<pair>.+)_(?P<kind>reversed|circular)_(?P<run>[0-9a-f]{16})")
+
+
+def reverse(experiment: Experiment, kind: Literal["reversed", "circular"] = "reversed") -> Experiment:
+    """The run that judges another, without a target label: the same from the target, as that run labels it, back.
+
+    Reverse validation (Ganin et al. 2016, section 5.1.2) begins with the model of the run, and is measured on what the
+    run held out of the source; circular validation begins anew, and is measured on all of the source. The pair's name
+    says it: `<pair>_reversed_<hash>`.
+    """
+    return dataclasses.replace(experiment, pair=f"{experiment.pair}_{kind}_{experiment.hash}")
+
+
+def origin_of(pair: str) -> tuple[str, str, str]:
+    """The pair of domains, `reversed` or `circular`, and the hash of the run that a pair's name says it is made of.
+
+    The last two are empty for a pair of domains.
+    """
+    found = ORIGIN.fullmatch(pair)
+    return (found["pair"], found["kind"], found["run"]) if found else (pair, "", "")
 
 
 def show_method(method: Method) -> str:

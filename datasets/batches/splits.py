@@ -25,6 +25,11 @@ class Unlabelled:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    def choose(self, index: Tensor) -> "Unlabelled":
+        """Return the samples at `index`, int64 `(n,)`, under the same name; of several domains, in their order."""
+        domains = None if self.domains is None else self.domains[index]
+        return Unlabelled(name=self.name, inputs=self.inputs[index], domains=domains)
+
     def mean(self) -> Tensor:
         """Average the inputs on the scale that a network sees, for mean subtraction.
 
@@ -52,6 +57,11 @@ class Labelled:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def choose(self, index: Tensor) -> "Labelled":
+        """Return the samples at `index`, int64 `(n,)`, under the same name."""
+        domains = None if self.domains is None else self.domains[index]
+        return Labelled(name=self.name, inputs=self.inputs[index], labels=self.labels[index], domains=domains)
 
     def mean(self) -> Tensor:
         """Average the inputs on the scale that a network sees, for mean subtraction.

@@ -19,7 +19,7 @@ from datasets.domains import (
     usps,
 )
 from datasets.domains.added import find_added, list_added
-from datasets.domains.base import Domain, PairEntry
+from datasets.domains.base import Domain, PairEntry, check_name
 from datasets.errors import DatasetError
 
 FILES = (moons, digits, syn_digits, syn_numbers, mnist, mnist_m, mnist_m_original, usps, svhn, signs, amazon, office)
@@ -63,6 +63,14 @@ def register(entry: Domain | PairEntry) -> None:
         raise DatasetError(f"name {name!r} belongs to a domain that was added from {added.origin}; choose another")
     build = getattr(entry.build, "func", entry.build)  # func: of a partial
     DOMAINS[name] = replace(entry, origin=f"{build.__module__}:{build.__qualname__}")
+
+
+def check_free(name: str) -> None:
+    """Refuse a name for a domain to be added that is malformed, or belongs to one that was not added."""
+    check_name(name)
+    if name in DOMAINS:
+        origin = DOMAINS[name].origin or "this repository"
+        raise DatasetError(f"name {name!r} belongs to a domain of {origin}; choose another")
 
 
 def list_domains() -> list[Domain]:

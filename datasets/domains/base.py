@@ -9,6 +9,7 @@ from typing import Any
 
 from datasets.errors import DatasetError
 from datasets.files.originals import Original
+from datasets.files.photographs import Photographs
 from datasets.files.prepared import Arrays
 
 SPLITS = ("train", "test")
@@ -27,6 +28,8 @@ class Domain:
         shape: of one sample: `(H, W, C)` of an image, `(D,)` of features.
         counts: samples for training and for testing when complete; 0 tests means that there is no test split.
         build: makes `train_inputs`, `train_labels` (and `test_…`) from the data root. Its docstring is the card.
+        photographs: lists the image files below the data root that `build` decodes, in the order of its samples; None
+            where images come otherwise.
         originals: what must lie below the data root; empty for an embedded domain.
         digest: published SHA-256 of the complete arrays (`prepared.digest_of`); None where nobody could compare, and
             for photographs, whose decoded bytes are a matter of the decoder's version.
@@ -46,6 +49,7 @@ class Domain:
     shape: tuple[int, ...]
     counts: tuple[int, int]
     build: Callable[[Path], Arrays]
+    photographs: Callable[[Path], Photographs] | None = None
     originals: tuple[Original, ...] = ()
     digest: str | None = None
     generated: bool = False

@@ -64,6 +64,7 @@ SOURCE_LOGITS, SOURCE_LABELS = "source_logits", "source_labels"  # (E, m, C) and
 # In one projection of one evaluation: (E, j, D) of source training inputs, (E, m, D) and (E, min(n, 1000), D) of those
 # whose logits are kept.
 TRAINING_FEATURES, SOURCE_FEATURES, TARGET_FEATURES = "training_features", "source_features", "target_features"
+SOURCE_WEIGHTS = "source_weights"  # (m,) density ratios at held-out source samples: not kept, they follow from features
 CLASS_COSINES = "class_cosines"  # (E, C, C) between the weights of two classes in the label predictor's last layer
 FEATURES, LABELS, DOMAIN_LABELS = "features", "labels", "domain_labels"  # (E, k, D), (k,), (k,) of test samples
 # (E, C, C) counts on the test splits, the source's without the held-out samples: rows true, columns predicted.

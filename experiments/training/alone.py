@@ -30,6 +30,7 @@ class Alone:
     def __init__(self, experiment: Experiment, pair: DomainPair, machine: Machine = AUTOMATIC):
         self.experiments, self.methods, self.method_of = [experiment], [experiment.method], [0]
         self.curves: list[str] = []
+        self.steps = experiment.steps
         self.device = machine.prepare()
         self._pair, self._method = pair, experiment.method
         self._compute = machine.compiled(self._losses)
@@ -130,6 +131,9 @@ class Alone:
     def member(self, index: int) -> Networks:
         return self.networks
 
+    def begin(self, index: int, weights: dict[str, Tensor]) -> None:
+        self.networks.load_state_dict(weights)
+
     def state(self, index: int) -> dict[str, Any]:
         return copy_to_cpu(
             {
@@ -141,7 +145,7 @@ class Alone:
         )
 
     def load(self, index: int, state: dict[str, Any]) -> None:
-        self.networks.load_state_dict(state["networks"])
+        self.begin(index, state["networks"])
         whole = self._optimiser.state_dict()
         remembered = copy_to_cpu(state["optimiser"])  # some of it is kept as it is, and then changed in place
         whole["state"] = {place: remembered[name] for place, name in enumerate(self._weights) if name in remembered}

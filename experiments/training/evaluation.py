@@ -65,6 +65,11 @@ class Samples:
             _, self.target_test = divide_target(pair)
         # A source without a test split is measured on what it was trained on: nothing of that is held out.
         self.held_out, self.reported = divide(self.source_test, self.source_test.name != pair.source.name)
+        if (validation := pair.evaluation.source_validation) is not None:  # held out of the training split instead
+            self.held_out, self.reported = (torch.arange(len(validation) + len(self.source_test))).tensor_split(
+                [len(validation)]
+            )
+            self.source_test = join(validation, self.source_test)
         self.unlabelled = sample(pair.target, UNLABELLED_SAMPLE)
         self.mixed = mix(self.unlabelled)
         self.training = sample(pair.source, FEATURE_SAMPLE)
@@ -98,6 +103,12 @@ def sample(split: Labelled | Unlabelled, count: int) -> Labelled:
     labels = split.labels if isinstance(split, Labelled) else torch.zeros(len(split), dtype=torch.int64)
     index = places(split, count)
     return Labelled(name=split.name, inputs=split.inputs[index], labels=labels[index])
+
+
+def join(first: Labelled, second: Labelled) -> Labelled:
+    """Both, one behind the other, under the name of the second."""
+    inputs, labels = torch.cat([first.inputs, second.inputs]), torch.cat([first.labels, second.labels])
+    return Labelled(name=second.name, inputs=inputs, labels=labels)
 
 
 def mix(split: Labelled) -> Labelled:

@@ -3,32 +3,38 @@
 import hashlib
 import io
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from datasets import DomainPair, load_pair
+from datasets import DomainPair
 from experiments.errors import BadInput, NonFiniteLoss, RunInUse, is_ours
 from experiments.experiment import Experiment
 from experiments.identity import describe, digest_foreign_source, path_of
-from experiments.networks import Networks
+from experiments.methods.fitted import Fitted
 from experiments.record import names
 from experiments.record.files import claim, write_atomically
 from experiments.record.folder import Recording, add_tags, folder_of, is_finished
 from experiments.training.alone import Alone
 from experiments.training.evaluation import Evaluation
+from experiments.training.fitted import FittedProgram
 from experiments.training.loop import Program, Watch, train
 from experiments.training.machine import AUTOMATIC, Machine, copy_to_cpu
-from experiments.training.together import Together, can_be_together, group_of
-from experiments.validators import proxy_a_distance, score_all
+from experiments.training.together import Together, can_be_together
+from experiments.validators import VALIDATORS, proxy_a_distance, score_all
+from experiments.work.bundles import company_of
 from experiments.work.changes import keep_changes
 from experiments.work.checkpoint import Checkpoint, Clock
 from experiments.work.done import is_done, set_aside
 from experiments.work.environment import describe_datasets, describe_environment
+from experiments.work.pairs import Opened, first_weights, open_pair
 from grl.doctor import Verdict
+
+CHOOSES = VALIDATORS["source_accuracy"]  # which step's weights are kept, where something was held out for it
 
 
 def never() -> bool:
@@ -69,33 +75,43 @@ def train_runs(
             if is_done(experiment):
                 continue
             state = Checkpoint(folder).load()
-            together = can_be_together(experiment, machine)
-            key = (group_of(experiment) if together else experiment.hash, state["step"] if state else None)
+            key = (company_of(experiment, machine)[0], state["step"] if state else None)
             groups.setdefault(key, []).append((experiment, state))
         for members in groups.values():
             runs, states = [experiment for experiment, _ in members], [state for _, state in members if state]
-            pair = load_pair(runs[0].pair)
-            program = (
-                Together(runs, pair, machine) if can_be_together(runs[0], machine) else Alone(runs[0], pair, machine)
-            )
+            opened: Opened = {}
+            pairs = [open_pair(experiment, opened) for experiment in runs]
+            program = open_program(runs, pairs, machine)
+            for member, experiment in enumerate(runs):
+                if weights := first_weights(experiment):
+                    program.begin(member, weights)
             for experiment in runs:
                 if is_finished(folder_of(experiment.hash)):
                     set_aside(experiment)
                     claims.enter_context(claim(folder_of(experiment.hash)))
-            _train(program, pair, machine, must_stop, states or None)
+            _train(program, pairs, machine, must_stop, states or None)
     return in_use
+
+
+def open_program(runs: Sequence[Experiment], pairs: Sequence[DomainPair], machine: Machine) -> Program:
+    """What trains these runs, each on its pair; more than one only where they can be together."""
+    if isinstance(runs[0].method, Fitted):
+        return FittedProgram(runs, pairs)
+    if can_be_together(runs[0], machine):
+        return Together(runs, pairs, machine)
+    return Alone(runs[0], pairs[0], machine)
 
 
 def _train(
     program: Program,
-    pair: DomainPair,
+    pairs: Sequence[DomainPair],
     machine: Machine,
     must_stop: Callable[[], bool],
     states: Sequence[dict[str, Any]] | None,
 ) -> None:
     recorder = _Recorder(program, must_stop, states)
     with recorder.noting_the_end():
-        recorder.open(pair, machine)
+        recorder.open(pairs, machine)
         train(program, recorder, states)
         recorder.finish()
 
@@ -112,13 +128,15 @@ class _Recorder(Watch):
             _unpack_evaluations(state) for state in states or [{}] * len(self.runs)
         ]
         self.scores: list[dict[str, float]] = [{} for _ in self.runs]  # of the last evaluation
+        # Where something is held out, the weights of the best step so far and their score; else those of the end.
+        self.kept: list[dict[str, Any]] = [state["kept"] for state in states] if states else [{} for _ in self.runs]
         self.going = list(range(len(self.runs)))
         self.clock = Clock()
 
-    def open(self, pair: DomainPair, machine: Machine) -> None:
+    def open(self, pairs: Sequence[DomainPair], machine: Machine) -> None:
         """Describe every run in its folder."""
         environment = describe_environment()
-        for member, experiment in enumerate(self.runs):
+        for member, (experiment, pair) in enumerate(zip(self.runs, pairs, strict=True)):
             folder = folder_of(experiment.hash)
             tags = {
                 names.KIND: "run",
@@ -158,6 +176,13 @@ class _Recorder(Watch):
             self.scores[member] = evaluation.scores | score_all(evaluation.seen)
             self.recordings[member].log(step, self.scores[member])
             self.evaluations[member].append((step, evaluation.seen))
+            self._keep_best(member)
+
+    def _keep_best(self, member: int) -> None:
+        # Of equal ones the later, as `validators.select` has it.
+        score = self.scores[member].get(CHOOSES.curve)
+        if self.runs[member].held_out and score is not None and score >= self.kept[member].get("score", score):
+            self.kept[member] = {"score": score, "networks": copy_to_cpu(self.program.member(member).state_dict())}
 
     def reached(self, step: int, state: Callable[[int], dict[str, Any]]) -> None:
         if not (self.clock.is_time_to_save() or self.must_stop()):
@@ -169,6 +194,7 @@ class _Recorder(Watch):
                 state(member)
                 | _pack_evaluations(self.evaluations[member])
                 | {"points": points, "train_time_s": self._spent_s(member), "scores": self.scores[member]}
+                | {"kept": self.kept[member]}
             )
             self.recordings[member].mark("RUNNING")
         self.clock.saved(began_s)
@@ -192,9 +218,10 @@ class _Recorder(Watch):
             self.checkpoints[member].drop()
 
     def _finish_one(self, member: int, scores: dict[str, float], spent_s: float) -> None:
-        recording, networks = self.recordings[member], self.program.member(member)
+        recording = self.recordings[member]
         weights, arrays, last = io.BytesIO(), io.BytesIO(), self.evaluations[member][-1][1]
-        torch.save(copy_to_cpu(networks.state_dict()), weights)
+        networks = self.kept[member].get("networks") or copy_to_cpu(self.program.member(member).state_dict())
+        torch.save(networks, weights)
         write_atomically(recording.folder / names.MODEL, weights.getbuffer())
         np.savez(arrays, **_stack_evaluations(self.evaluations[member]))  # pyright: ignore[reportArgumentType]
         write_atomically(recording.folder / names.EVALUATIONS, arrays.getbuffer())
@@ -272,10 +299,10 @@ def _curves(points: list[dict[str, Any]]) -> memoryview:
     return content.getbuffer()
 
 
-def digest(networks: Networks) -> str:
-    """SHA-256 over all weights and buffers: equal digests mean bit-identical networks."""
+def digest(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 over all weights and buffers of a state dict: equal digests mean bit-identical networks."""
     sha = hashlib.sha256()
-    for name, value in networks.state_dict().items():
+    for name, value in weights.items():
         sha.update(name.encode())
         sha.update(value.detach().cpu().contiguous().numpy().tobytes())
     return sha.hexdigest()
