@@ -79,6 +79,8 @@ class Experiment:
             raise BadInput(f"held_out must be in [0, 1), got {self.held_out}")
         if (warm_up := getattr(self.method, "warm_up", 0)) >= self.steps:
             raise BadInput(f"method.warm_up must be < steps ({self.steps}), got {warm_up}")
+        if "+" in self.pair and getattr(self.method, "batch_norm", "") == "domain_specific":
+            raise BadInput(f"method.batch_norm domain_specific needs one source and one target, got pair {self.pair}")
         if self.precision not in ("float32", "bfloat16"):
             raise unknown("precision", self.precision, ("float32", "bfloat16"))
 

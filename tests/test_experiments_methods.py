@@ -335,7 +335,10 @@ def test_scheduled_values_come_under_their_fields_names():
     [
         (lambda: DANN(domain_weight=float("nan")), "method.domain_weight must be finite and >= 0, got nan"),
         (lambda: CDAN(domain_weight=-1.0), "method.domain_weight must be finite and >= 0, got -1.0"),
-        (lambda: DANN(batch_norm="both"), "unknown method.batch_norm 'both': allowed are joint, separate"),
+        (
+            lambda: DANN(batch_norm="both"),
+            "unknown method.batch_norm 'both': allowed are domain_specific, joint, separate",
+        ),
         (lambda: CDAN(dimensions=0), "method.dimensions must be >= 1, got 0"),
         (lambda: MDD(margin=0.0), "method.margin must be finite and > 0, got 0.0"),
         (lambda: MDD(margin=float("nan")), "method.margin must be finite and > 0, got nan"),

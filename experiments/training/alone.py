@@ -11,6 +11,7 @@ from datasets import Augment, Batch, Batches, DomainPair, Labelled
 from experiments.experiment import Experiment
 from experiments.methods import Losses, mean_of_training, open_splits
 from experiments.networks import Networks, build_networks
+from experiments.networks.base import DomainBatchNorm
 from experiments.optimisers import state_by_name
 from experiments.randomness import derive_seed
 from experiments.training.diagnosis import examine_method
@@ -39,14 +40,7 @@ class Alone:
         self._mixed: Any = torch.autocast(self.device.type, torch.bfloat16) if is_mixed else nullcontext()
 
         # Networks and optimiser. One seed per run, one stream per purpose.
-        self.networks = build_networks(
-            experiment.network,
-            experiment.method.heads,
-            shape=sample_shape(pair, experiment.augment),
-            classes=len(pair.class_names),
-            seed=experiment.seed,
-            domains=pair.domains,
-        )
+        self.networks = build_for(experiment, pair)
         self.networks.train().to(self.device)
         self._weights = dict(self.networks.named_parameters())
         groups = experiment.optimiser.by_rate(self._weights, experiment.network.backbone)
@@ -110,13 +104,20 @@ class Alone:
             features, logits = self.networks.predict(inputs)
             return features.unsqueeze(0), logits.unsqueeze(0)
 
+        def predict_source(inputs: Tensor) -> tuple[Tensor, Tensor]:
+            DomainBatchNorm.enter(self.networks, 0)
+            try:
+                return predict(inputs)
+            finally:
+                DomainBatchNorm.enter(self.networks, 1)
+
         crop = self.experiments[0].augment.crop
         self._samples = self._samples or Samples(self._pair, self._mean, self._method.reads, crop)
         name = self.networks.last_layer
         class_weights = self._weights[name].unsqueeze(0) if name else None
         self.networks.eval()
         try:
-            return evaluate(predict, self._samples, class_weights)
+            return evaluate(predict, self._samples, class_weights, predict_source)
         finally:
             self.networks.train()
 
@@ -148,6 +149,24 @@ class Alone:
         restore_random(state["random"])
         for domain, stream in self._batches.items():
             stream.load_state_dict(state["batches"][domain])
+
+
+def build_for(experiment: Experiment, pair: DomainPair) -> Networks:
+    """The networks of one run as they are before the first step.
+
+    Raises:
+        BadInput: The network cannot take the pair's inputs.
+    """
+    return experiment.method.arrange(
+        build_networks(
+            experiment.network,
+            experiment.method.heads,
+            shape=sample_shape(pair, experiment.augment),
+            classes=len(pair.class_names),
+            seed=experiment.seed,
+            domains=pair.domains,
+        )
+    )
 
 
 def sample_shape(pair: DomainPair, augment: Augment) -> tuple[int, ...]:
