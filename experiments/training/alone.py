@@ -14,6 +14,7 @@ from experiments.methods import Losses, mean_of_training, open_splits
 from experiments.networks import Networks, build_networks
 from experiments.optimisers import state_by_name
 from experiments.randomness import derive_seed
+from experiments.training.adversary import measure_adversary
 from experiments.training.diagnosis import examine_method
 from experiments.training.evaluation import Evaluation, Samples, evaluate
 from experiments.training.machine import AUTOMATIC, Machine, copy_to_cpu, random_states, restore_random
@@ -39,14 +40,7 @@ class Alone:
         self._mixed: Any = torch.autocast(self.device.type, torch.bfloat16) if is_mixed else nullcontext()
 
         # Networks and optimiser. One seed per run, one stream per purpose.
-        self.networks = build_networks(
-            experiment.network,
-            experiment.method.heads,
-            shape=sample_shape(pair, experiment.augment),
-            classes=len(pair.class_names),
-            seed=experiment.seed,
-            domains=pair.domains,
-        )
+        self.networks = self._build()
         self.networks.train().to(self.device)
         self._weights = dict(self.networks.named_parameters())
         groups = experiment.optimiser.by_rate(self._weights, experiment.network.backbone)
@@ -68,6 +62,17 @@ class Alone:
             for domain, split in open_splits(experiment.method.reads, pair).items()
         }
         self._samples: Samples | None = None
+
+    def _build(self) -> Networks:
+        experiment = self.experiments[0]
+        return build_networks(
+            experiment.network,
+            experiment.method.heads,
+            shape=sample_shape(self._pair, experiment.augment),
+            classes=len(self._pair.class_names),
+            seed=experiment.seed,
+            domains=self._pair.domains,
+        )
 
     def _losses(self, networks: Networks, batches: dict[str, Batch], scheduled: dict[str, Any]) -> Losses:
         return self._method.losses(networks, self._method.forward(networks, batches), **scheduled)
@@ -126,6 +131,9 @@ class Alone:
 
     def diagnose(self) -> list[Verdict | None]:
         return [examine_method(self.experiments[0], self.networks, self._pair, self._mean)]
+
+    def measure_adversaries(self) -> list[dict[str, float]]:
+        return [measure_adversary(self.experiments[0], self.networks, self._build(), self._pair, self._mean)]
 
     def member(self, index: int) -> Networks:
         return self.networks

@@ -17,7 +17,7 @@ from experiments.experiment import Experiment
 from experiments.identity import describe, digest_foreign_source, path_of
 from experiments.methods.fitted import Fitted
 from experiments.record import names
-from experiments.record.files import claim, write_atomically
+from experiments.record.files import claim, read_json, write_atomically
 from experiments.record.folder import Recording, add_tags, folder_of, is_finished
 from experiments.training.alone import Alone
 from experiments.training.evaluation import Evaluation
@@ -31,6 +31,7 @@ from experiments.work.changes import keep_changes
 from experiments.work.checkpoint import Checkpoint, Clock
 from experiments.work.done import is_done, set_aside
 from experiments.work.environment import describe_datasets, describe_environment
+from experiments.work.health import examine_run
 from experiments.work.pairs import Opened, first_weights, open_pair
 from grl.doctor import Verdict
 
@@ -123,6 +124,7 @@ class _Recorder(Watch):
         self.program, self.runs, self.states = program, program.experiments, states
         self.must_stop = must_stop
         self.recordings: list[Recording] = []
+        self.domains: list[int] = []  # how many each member has
         self.checkpoints = [Checkpoint(folder_of(experiment.hash)) for experiment in self.runs]
         self.evaluations: list[list[tuple[int, dict[str, Any]]]] = [
             _unpack_evaluations(state) for state in states or [{}] * len(self.runs)
@@ -138,6 +140,7 @@ class _Recorder(Watch):
         environment = describe_environment()
         for member, (experiment, pair) in enumerate(zip(self.runs, pairs, strict=True)):
             folder = folder_of(experiment.hash)
+            self.domains.append(pair.domains)
             tags = {
                 names.KIND: "run",
                 names.HASH: experiment.hash,
@@ -212,12 +215,13 @@ class _Recorder(Watch):
     def finish(self) -> None:
         """Make every run done that has not failed."""
         spent_s = {member: self._spent_s(member) for member in self.going}
+        adversaries = self.program.measure_adversaries()
         for member in list(self.going):
             scores = self.scores[member] or (self.states[member]["scores"] if self.states else {})
-            self._finish_one(member, scores, spent_s[member])
+            self._finish_one(member, scores, spent_s[member], adversaries[member])
             self.checkpoints[member].drop()
 
-    def _finish_one(self, member: int, scores: dict[str, float], spent_s: float) -> None:
+    def _finish_one(self, member: int, scores: dict[str, float], spent_s: float, adversary: dict[str, float]) -> None:
         recording = self.recordings[member]
         weights, arrays, last = io.BytesIO(), io.BytesIO(), self.evaluations[member][-1][1]
         networks = self.kept[member].get("networks") or copy_to_cpu(self.program.member(member).state_dict())
@@ -226,16 +230,22 @@ class _Recorder(Watch):
         np.savez(arrays, **_stack_evaluations(self.evaluations[member]))  # pyright: ignore[reportArgumentType]
         write_atomically(recording.folder / names.EVALUATIONS, arrays.getbuffer())
         write_atomically(recording.folder / names.CURVES, _curves(recording.points()))
+        metrics = {
+            names.PROXY_A_DISTANCE: proxy_a_distance(last[names.FEATURES], last[names.DOMAIN_LABELS]),
+            names.TRAIN_TIME_S: spent_s,
+            names.STEPS_PER_S: self.runs[member].steps / spent_s,
+        } | adversary
+        tags = (read_json(recording.folder / names.RUN, needs=("tags",)) or {"tags": {}})["tags"]
+        curves = {name: value for point in recording.points() for name, value in point["values"].items()}
+        health = examine_run(
+            curves | scores | metrics,
+            last,
+            domains=self.domains[member],
+            reads=self.runs[member].method.reads,
+            verdict=(tags[names.VERDICT], tags[names.VERDICT_SENTENCE]) if names.VERDICT in tags else None,
+        )
         recording.finish(
-            {
-                "metrics": {
-                    names.PROXY_A_DISTANCE: proxy_a_distance(last[names.FEATURES], last[names.DOMAIN_LABELS]),
-                    names.TRAIN_TIME_S: spent_s,
-                    names.STEPS_PER_S: self.runs[member].steps / spent_s,
-                },
-                "last": scores,
-                "weights_sha256": digest(networks),
-            }
+            {"metrics": metrics, "last": scores, "weights_sha256": digest(networks), "health": health._asdict()}
         )
 
     @contextmanager
