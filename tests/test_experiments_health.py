@@ -22,10 +22,10 @@ from experiments.training.adversary import measure_adversary
 from experiments.training.alone import Alone
 from experiments.work.health import examine_run, measure_rank
 from experiments.work.run import train_runs
+from grl import gradient_reversal, gradient_scale
 from grl.losses import domain_loss
-from grl.scale import gradient_scale
 from grl.schedules import Constant
-from tests.support.small_runs import runs, small_moons  # noqa: F401
+from tests.support.small_runs import small_moons
 from tests.support.trainings import CPU, image_pair, on_images, train_alone
 
 # Planted faults
@@ -53,7 +53,7 @@ class Unlearning(DANN):
     def adversary(self, networks, passed, alpha):
         head = networks.heads["domain_classifier"]
         weights = {name: weight.detach() for name, weight in head.named_parameters()}
-        seen = gradient_scale(passed.features, -alpha)
+        seen = gradient_reversal(passed.features, alpha)
         logits = functional_call(head, weights, (seen,))
         return (
             super()
@@ -119,14 +119,14 @@ def health_of(experiment) -> dict:
     ],
     ids=lambda value: "",
 )
-def test_a_planted_fault_is_named(runs, changes, fault, figure):  # noqa: F811
+def test_a_planted_fault_is_named(runs, changes, fault, figure):
     health = health_of(small_moons(**changes))
     assert fault in health["status"].split(", "), health["report"]
-    [line] = [line for line in health["report"].splitlines() if line.startswith(f"- **{fault}**")]
-    assert figure in line
+    lines = [line for line in health["report"].splitlines() if line.startswith(f"- **{fault}**")]
+    assert any(figure in line for line in lines), health["report"]
 
 
-def test_a_good_run_is_healthy_says_so_everywhere_and_answers_what_its_domain_loss_means(runs, capsys):  # noqa: F811
+def test_a_good_run_is_healthy_says_so_everywhere_and_answers_what_its_domain_loss_means(runs, capsys):
     experiment = small_moons()
     health = health_of(experiment)
     assert health["status"] == "healthy", health["report"]
@@ -141,7 +141,7 @@ def test_a_good_run_is_healthy_says_so_everywhere_and_answers_what_its_domain_lo
     assert health["report"].splitlines()[1] in printed
 
 
-def test_a_result_of_an_earlier_version_has_no_health_and_can_be_shown(runs, capsys):  # noqa: F811
+def test_a_result_of_an_earlier_version_has_no_health_and_can_be_shown(runs, capsys):
     experiment = small_moons()
     train_runs([experiment])
     path = folder_of(experiment.hash) / names.RESULT
@@ -224,8 +224,8 @@ def test_features_in_a_point_are_a_collapse():
 # What is measured of an adversary
 
 
-def test_gradients_by_hand(moons_pair):
-    """One linear domain head, alpha 1: its gradient at a source feature is -(domain weight) · p / N · w."""
+def test_what_is_measured_of_an_adversary(moons_pair):
+    """Half of alpha is half of the gradient; what the weights have moved is counted over all of the head's."""
     experiment = small_moons(method=DANN(alpha=Constant(value=1.0)), steps=5, evaluate_every=5)
     trained = train_alone(experiment, moons_pair)
     networks = trained.networks()
@@ -237,7 +237,7 @@ def test_gradients_by_hand(moons_pair):
     assert measure_adversary(half, networks, begun, moons_pair, mean)[names.GRADIENT_RATIO] == pytest.approx(
         found[names.GRADIENT_RATIO] / 2, rel=1e-4
     )
-    first, last = (torch.cat([w.flatten() for w in each.heads.parameters()]) for each in (begun, networks))
+    first, last = (torch.cat([w.detach().flatten() for w in each.heads.parameters()]) for each in (begun, networks))
     assert found[names.ADVERSARY_MOVED] == pytest.approx(float((last - first).norm() / first.norm()), rel=1e-5)
     assert measure_adversary(small_moons(method="coral"), networks, begun, moons_pair, mean) == {}
 

@@ -50,7 +50,7 @@ def examine_run(
             else []
         ),
     ]
-    faults = [fault for fault, _ in findings if fault]
+    faults = dict.fromkeys(fault for fault, _ in findings if fault)
     lines = [f"**{fault}**: {text}" if fault else text for fault, text in findings]
     status = ", ".join(faults) or HEALTHY
     return Health(status, "\n".join([f"health: {status}", *(f"- {line}" for line in lines)]))
@@ -147,7 +147,7 @@ def _examine_labels(numbers: Mapping[str, float], seen: Seen, reads: Reads) -> t
     text = f"{accuracy:.3f} of {where} are classified rightly (guessing: {chance:.3f})"
     if names.LABEL_LOSS in numbers:
         text += f"; label loss {numbers[names.LABEL_LOSS]:.3f} (guessing: ln {classes} = {math.log(classes):.3f})"
-    # Three standard deviations of guessing.
-    if accuracy > chance + 3 * math.sqrt(chance * (1 - chance) / count):
+    guessed = accuracy <= chance + 3 * math.sqrt(chance * (1 - chance) / count)  # three standard deviations
+    if not guessed and numbers.get(names.LABEL_LOSS, 0.0) < math.log(classes) - NEAR_CHANCE:
         return "", text
     return "useless labels", f"{text}: the labels that it was trained on are wrong or shuffled, or nothing was learnt"
