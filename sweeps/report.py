@@ -18,7 +18,7 @@ from experiments.record.names import TARGET_ACCURACY
 from experiments.validators import VALIDATORS
 from grl import presets
 from sweeps.spaces import with_alpha
-from sweeps.study import SHOWN, read_last, suggested
+from sweeps.study import SHOWN, read_last, read_last_seen, suggested
 from sweeps.sweep import Sweep
 
 FRESH = 1000  # the first seed of the confirmation; searches count from 0
@@ -69,15 +69,23 @@ def list_contenders(sweep: Sweep, study: optuna.Study, seeds: int) -> list[Conte
 def regrets(sweep: Sweep, trials: Sequence[FrozenTrial]) -> dict[str, float]:
     """What each validator would have cost: the best trial's target accuracy less that of the trial it would choose.
 
-    Means over the seeds of a trial; a validator whose scores were not recorded is left out.
+    Means over the seeds of a trial; a validator whose scores were not recorded is left out. One that compares
+    candidates compares the last evaluations of all runs.
     """
-    last = [[read_last(run) for run in sweep.experiments(suggested(sweep, trial))] for trial in trials]
+    runs = [sweep.experiments(suggested(sweep, trial)) for trial in trials]
+    last = [[read_last(run) for run in seeds] for seeds in runs]
     accuracy = [statistics.fmean(values[TARGET_ACCURACY] for values in seeds) for seeds in last]
     costs = {}
     for name, validator in VALIDATORS.items():
-        if all(validator.curve in values for seeds in last for values in seeds):
+        if validator.compares:
+            seen = [[read_last_seen(run, need) for seeds in runs for run in seeds] for need in validator.needs]
+            each = iter(validator.score(*map(np.stack, seen)))
+            scores = [statistics.fmean(float(next(each)) for _ in seeds) for seeds in runs]
+        elif all(validator.curve in values for seeds in last for values in seeds):
             scores = [statistics.fmean(values[validator.curve] for values in seeds) for seeds in last]
-            costs[name] = max(accuracy) - accuracy[int(np.argmax(scores))]
+        else:
+            continue
+        costs[name] = max(accuracy) - accuracy[int(np.argmax(scores))]
     return costs
 
 

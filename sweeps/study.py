@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import numpy as np
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -25,7 +26,7 @@ from experiments.randomness import derive_seed
 from experiments.record.delivery import Destination, address, deliver_all
 from experiments.record.files import read_json, writing_to
 from experiments.record.folder import folder_of, is_finished, read_status
-from experiments.record.names import RESULT, SOURCE_ACCURACY, TARGET_ACCURACY, runs_root
+from experiments.record.names import EVALUATIONS, RESULT, SOURCE_ACCURACY, TARGET_ACCURACY, runs_root
 from experiments.training.machine import AUTOMATIC, Machine
 from experiments.work.bundles import Bundle, bundle
 from experiments.work.courier import Courier
@@ -270,6 +271,12 @@ def read_last(experiment: Experiment) -> dict[str, float]:
     result = read_json(folder_of(experiment.hash) / RESULT, needs=("last",))
     assert result is not None
     return result["last"]
+
+
+def read_last_seen(experiment: Experiment, name: str) -> np.ndarray:
+    """One array of what a finished run's last evaluation has left for validators."""
+    with np.load(folder_of(experiment.hash) / EVALUATIONS) as arrays:
+        return arrays[name][-1]
 
 
 def failure_of(experiment: Experiment) -> str:
