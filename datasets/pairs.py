@@ -112,7 +112,7 @@ def load_pair(
         for domain, opened, conversion in zip(agreement.domains, prepared, agreement.conversions, strict=True)
     ]
     if agreement.entry.msda:
-        represented = represent(name, *prepared)
+        represented = represent(*prepared)
         for side, role in zip(sides, ("source", "target"), strict=True):
             side.arrays = side.arrays | {f"{split}_inputs": represented.arrays[f"{role}_{split}"] for split in SPLITS}
     sources, targets = sides[: agreement.sources], sides[agreement.sources :]

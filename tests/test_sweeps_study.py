@@ -60,7 +60,7 @@ def test_no_target_label_reaches_objective_or_search(tmp_path, runs, monkeypatch
     sweep, outcomes = small_sweep(trials=3, seeds=1), []
     for place, served in (("clean", pair), ("poisoned", poisoned)):
         monkeypatch.setenv("GRL_RUNS", str(tmp_path / place))
-        monkeypatch.setattr(running, "load_pair", lambda name, served=served: served)
+        monkeypatch.setattr(running, "open_pair", lambda *_, served=served: served)
         drive(Study(sweep))
         outcomes.append([(t.params, t.value, t.user_attrs["target_accuracy"]) for t in trials_of(sweep)])
     clean, dirty = outcomes

@@ -44,7 +44,7 @@ def fit_svm(inputs: Floats, products: Floats | None, labels: NDArray[np.int64], 
     if len(classes) == 1:  # as a reversed run's labels may be
         biases[classes] = 1.0
         return weights, biases
-    for each in classes:
+    for each in classes[1:] if len(classes) == 2 else classes:
         signs = np.where(labels == each, 1.0, -1.0)
         if products is None:
             machine = LinearSVC(C=c, dual=False, tol=1e-5, max_iter=10_000).fit(inputs, signs)
@@ -52,6 +52,8 @@ def fit_svm(inputs: Floats, products: Floats | None, labels: NDArray[np.int64], 
         else:
             coefficients = solve_dual(products + 1, signs, c)
             weights[each], biases[each] = coefficients @ inputs, coefficients.sum()
+    if len(classes) == 2:  # the first against the second is the mirror image
+        weights[classes[0]], biases[classes[0]] = -weights[classes[1]], -biases[classes[1]]
     return weights, biases
 
 
