@@ -14,6 +14,7 @@ from experiments.networks import Networks, build_networks
 from experiments.networks.base import DomainBatchNorm
 from experiments.optimisers import state_by_name
 from experiments.randomness import derive_seed
+from experiments.training.adversary import measure_adversary
 from experiments.training.diagnosis import examine_method
 from experiments.training.evaluation import Evaluation, Samples, evaluate
 from experiments.training.machine import AUTOMATIC, Machine, copy_to_cpu, random_states, restore_random
@@ -123,6 +124,13 @@ class Alone:
 
     def diagnose(self) -> list[Verdict | None]:
         return [examine_method(self.experiments[0], self.networks, self._pair, self._mean)]
+
+    def measure_adversaries(self) -> list[dict[str, float]]:
+        return [
+            measure_adversary(
+                self.experiments[0], self.networks, build_for(self.experiments[0], self._pair), self._pair, self._mean
+            )
+        ]
 
     def member(self, index: int) -> Networks:
         return self.networks

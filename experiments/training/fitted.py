@@ -100,6 +100,9 @@ class FittedProgram:
     def diagnose(self) -> list[Verdict | None]:
         return [None] * len(self._members)
 
+    def measure_adversaries(self) -> list[dict[str, float]]:
+        return [{}] * len(self._members)
+
     def member(self, index: int) -> Networks:
         return self._members[index]
 
