@@ -156,10 +156,12 @@ def test_bad_fields_are_named():
         SA(dimensions=0)
     with pytest.raises(BadInput, match=r"method.after must be a method that trains by steps, got SVM"):
         SA(after=SVM())
+    with pytest.raises(BadInput, match=r"method.label_smoothing must be 0 of a method without steps, got 0.1"):
+        SVM(label_smoothing=0.1)
     inputs, labels = counts(20, 5)
     with pytest.raises(BadInput, match=r"method.dimensions must be at most 5 here, got 6"):
         SA(dimensions=6).fit(SA().prepare(inputs, inputs), labels)
-    with pytest.raises(BadInput, match="give network raw to fit the inputs, or method.after, got network moons"):
+    with pytest.raises(BadInput, match=r"give network raw to fit the inputs, or method.after, got network moons"):
         check_all([small_moons(method=SVM())])
 
 

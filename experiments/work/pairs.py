@@ -140,7 +140,7 @@ def _turn_round(name: str, kind: str, folder: Path, opened: Opened) -> DomainPai
         unlabelled = Labelled(name=split.name, inputs=split.inputs, labels=torch.zeros(len(split), dtype=torch.int64))
         batches = one_pass(unlabelled, 250, mean=mean, crop=forward.augment.crop)
         labels = torch.cat([networks.predict(batch.inputs)[1].argmax(1) for batch in batches])
-        return Labelled(name=split.name, inputs=split.inputs, labels=labels)
+        return Labelled(name=split.name, inputs=split.inputs, labels=labels, domains=split.domains)
 
     source, held_out = label(pair.target), pair.evaluation
     if held_out.source_validation is None or held_out.target_validation is None:
@@ -160,7 +160,7 @@ def _turn_round(name: str, kind: str, folder: Path, opened: Opened) -> DomainPai
         f"{pair.source_name}, accuracy on {'what was held out of it' if measured else 'its training split'}",
         fingerprint=fingerprint_of(name),
         source=source,
-        target=Unlabelled(name=pair.source.name, inputs=pair.source.inputs),
+        target=Unlabelled(name=pair.source.name, inputs=pair.source.inputs, domains=pair.source.domains),
         evaluation=Evaluation(
             source_test=validation or source,
             target_test=measured or pair.source,
