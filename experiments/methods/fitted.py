@@ -41,10 +41,10 @@ class Fitted(Method):
         """
         raise NotImplementedError
 
-    def fit(self, prepared: Any, labels: NDArray[np.int64]) -> tuple[Floats, Floats]:
-        """Fit a linear classifier to labels `(N,)` of the source.
+    def fit(self, prepared: Any, labels: NDArray[np.int64], classes: int) -> tuple[Floats, Floats]:
+        """Fit a linear classifier to labels `(N,)` of the source, in 0 … classes - 1.
 
         Returns:
-            Weights `(C, F)` and biases `(C,)`, C the largest label + 1.
+            Weights `(classes, F)` and biases `(classes,)`.
         """
         raise NotImplementedError
