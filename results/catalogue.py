@@ -61,7 +61,7 @@ TABLES: dict[str, Entry] = {
         notes=["the paper's rows have their last layer retrained as a linear SVM; ours are the networks' own outputs"],
     ),
     "ganin2016_table3": Entry(
-        summary="Office-31 with a pretrained AlexNet; no recipe: neither its photographs nor such weights are here",
+        summary="Office-31 with a pretrained AlexNet; no recipe: no photographs and no such weights",
         published=(JMLR, "Table 3"),
     ),
     "ganin2016_figure2": Entry(
@@ -79,7 +79,7 @@ TABLES: dict[str, Entry] = {
     "skada_bench": Entry(
         summary="MNIST and USPS with skada-bench's network and protocol, beside its deep results",
         recipes=["mnist_usps_skada"],
-        published=("skada-bench", "deep results"),
+        published=("skada-bench", "deep results on digits"),
         notes=["skada-bench printed one run a cell and no spread: its difference from ours has one side's noise alone"],
     ),
     "office_caltech10_surf": Entry(

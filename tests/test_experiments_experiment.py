@@ -153,15 +153,15 @@ def test_flat_form_holds_every_number():
 
 
 def test_titles_begin_with_the_method_and_what_is_unusual_about_it():
-    assert show_schedule(Constant(value=0.123456)) == "Constant(value=0.1235)"
-    assert show_schedule(Ganin()) == "Ganin(gamma=10, alpha_max=1)"
+    assert show_schedule(Constant(value=0.123456)) == "Constant(0.1235)"
+    assert show_schedule(Ganin()) == "Ganin(10)"
     plain = Experiment(pair="moons", network=Moons(), seed=3)
-    assert plain.title == "dann moons seed 3 [moons]"
+    assert plain.title == "dann seed 3 moons [moons]"
     titles = {
-        DANN(alpha=Constant(value=0.5)): "dann alpha Constant(value=0.5)",
+        DANN(alpha=Constant(value=0.5)): "dann Constant(0.5)",
         CDAN(entropy=True): "cdan entropy",
         CDAN(domain_weight=1.0): "cdan domain_weight 1.0",
         SourceOnly(): "source_only",
     }
     for method, title in titles.items():
-        assert dataclasses.replace(plain, method=method).title == f"{title} moons seed 3 [moons]"
+        assert dataclasses.replace(plain, method=method).title == f"{title} seed 3 moons [moons]"

@@ -34,6 +34,7 @@ from experiments.record.files import locked, read_json, writing_to
 from experiments.record.folder import read_status
 from experiments.record.sqlite import write_run
 from experiments.record.store import REQUEST_TIMEOUT_S, Unreachable, find_states, first_line
+from experiments.record.views import describe_views
 from experiments.record.whole import Whole, describe_whole
 
 if TYPE_CHECKING:
@@ -244,7 +245,8 @@ def ensure_experiment(client: "MlflowClient", name: str) -> str:
         found = client.get_experiment_by_name(name)
         if found:
             return found.experiment_id
-        return client.create_experiment(name, names.artifact_root(), {"mlflow.note.content": describe_experiment(name)})
+        tags = {"mlflow.note.content": describe_experiment(name)} | describe_views()
+        return client.create_experiment(name, names.artifact_root(), tags)
 
 
 def describe_experiment(name: str) -> str:
@@ -257,8 +259,8 @@ def describe_experiment(name: str) -> str:
     return (
         f"Runs of `{name}`, one a seed; names begin with what differs. **Table**: `python -m results build {name}`, "
         "kept here as the run `report`.\n\n"
-        "**Compare**: *Group by* the parameter that differs (`method`, `method.alpha.value`), which averages over "
-        "seeds; then the chart view. `target_accuracy` is on the test split, `domain_loss` reads ln 2 = 0.693 where "
+        "**Compare**: *Views*, *mean over seeds*, then the chart view; *every run* has the columns that matter. "
+        "`target_accuracy` is on the test split, `domain_loss` reads ln 2 = 0.693 where "
         "domains are confused, `proxy_a_distance` says whether they are."
     )
 

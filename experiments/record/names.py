@@ -106,6 +106,7 @@ def check_metric_name(name: str) -> None:
 # Tags of an MLflow run.
 KIND = "kind"  # "run", "study", "trial" or "report"
 PATH = "path"  # of a study or trial: the titles of the runs above it and its own, joined by "/"
+SETTING = "setting"  # a run's title without its seed: runs of one setting differ in their seed alone
 HASH, PAIR_TITLE, PROTOCOL, DATA_FINGERPRINT = "hash", "pair_title", "protocol", "data_fingerprint"
 SELECTION = "selection"  # of a table or a study: how its numbers were chosen
 COMMIT, DIRTY, COMMAND, HARDWARE, VERSIONS = "git_commit", "git_dirty", "command", "hardware", "versions"

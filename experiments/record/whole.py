@@ -46,9 +46,10 @@ class Whole:
         return curves + [(0, self.ended_ms, name, float(value)) for name, value in self.metrics.items()]
 
     def tags_of_mlflow(self, parent: str | None) -> dict[str, str]:
-        """What MLflow shows in its columns Source and Version and as description, and the run above."""
+        """What MLflow shows in its columns Source and Version and as description, groups by, and the run above."""
         return {
             "mlflow.note.content": self.describe(),
+            names.SETTING: re.sub(r"\bs\d+ ", "", self.title, count=1),
             "mlflow.source.name": self.tags.get(names.COMMAND, "unknown"),
             "mlflow.source.type": "LOCAL",
             "mlflow.source.git.commit": self.tags.get(names.COMMIT, "unknown"),
@@ -61,8 +62,6 @@ class Whole:
         lines += [f"- protocol: {escape(shown[names.PROTOCOL])}"] if names.PROTOCOL in shown else []
         lines += [f"- trained by `{self.tags[names.COMMAND]}`"] if names.COMMAND in self.tags else []
         lines += [f"- again as it was: `python -m experiments run {self.hash}`"]
-        if sentence := self.tags.get(names.VERDICT_SENTENCE):
-            lines.append(f"- doctor, before the first step: {escape(sentence)}")
         return "\n".join(lines)
 
 

@@ -65,6 +65,7 @@ def compare_published(
 def _missing(cells: pd.DataFrame, published: pd.DataFrame, source: str, where: str) -> pd.DataFrame:
     # The rows of a published table that no cell stands beside; without numbers of ours.
     theirs = published[published["source"].str.startswith(source) & published["where"].str.startswith(where)]
+    theirs = theirs.drop_duplicates(["pair", "method", "network"])  # of several selections the first
     ours = set(zip(cells["pair"], cells["method"], strict=True))
     titles = dict(zip(cells["pair"], cells["pair_title"], strict=True))
     rows = [
