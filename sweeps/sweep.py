@@ -13,7 +13,7 @@ import optuna
 from experiments.errors import BadInput, unknown
 from experiments.experiment import Experiment
 from experiments.identity import name_of
-from experiments.validators import TARGET_ORACLE, VALIDATORS, curve_of
+from experiments.validators import TARGET_ORACLE, VALIDATORS, curve_of, find_validator
 
 Suggest = Callable[[Experiment, optuna.Trial], Experiment]
 SAMPLERS = ("tpe", "random", "quasi_random", "grid")
@@ -55,6 +55,10 @@ class Search:
             raise BadInput("pruner hyperband must have another sampler than grid: each of its brackets is a grid anew")
         if self.objective != TARGET_ORACLE and self.objective not in VALIDATORS and ":" not in self.objective:
             raise unknown("objective", self.objective, (*VALIDATORS, TARGET_ORACLE))
+        if self.objective != TARGET_ORACLE and find_validator(self.objective).compares:
+            raise BadInput(
+                f"objective {self.objective} compares the evaluations of one run and gives none a score alone"
+            )
 
     @property
     def curve(self) -> str:

@@ -42,6 +42,7 @@ def test_another_pair_brings_a_network_that_fits_it():
         ("--objective accuracy", "unknown objective 'accuracy': did you mean 'source_accuracy'?"),
         ("--sampler best", "'best'"),
         ("--workers 0", "workers must be >= 1, got 0"),
+        ("--objective ensv", "objective ensv compares the evaluations of one run"),
         ("--pruner medain", "'medain'"),
         ("--pruner wilcoxon", "seeds must be >= 5 for pruner wilcoxon, got 2"),
         ("--method dan", "unknown method 'dan': did you mean 'dann'?"),

@@ -82,7 +82,7 @@ def test_target_labels_choose_only_when_asked_for_by_name(runs):
     sweep = small_sweep(trials=1, seeds=1, objective="target_oracle")
     drive(Study(sweep))
     [trial] = trials_of(sweep)
-    assert trial.value == trial.user_attrs["target_accuracy"]
+    assert trial.value == trial.user_attrs["target_validation_accuracy"]
     assert sweep.search.sees_target_labels
     assert not small_sweep().search.sees_target_labels
     with pytest.raises(BadInput, match="unknown objective 'target_accuracy'"):
