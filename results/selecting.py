@@ -8,10 +8,9 @@ import pandas as pd
 from experiments.errors import BadInput
 from experiments.record import names
 from experiments.record.store import Unreachable
-from experiments.validators import LAST, TARGET_ORACLE, find_validator, proxy_a_distance, select
+from experiments.validators import LAST, TARGET_ORACLE, curve_of, proxy_a_distance, score_steps, select
 
 NUMBERS = (names.TARGET_ACCURACY, names.SOURCE_ACCURACY, names.DOMAIN_LOSS, names.PROXY_A_DISTANCE)
-PER_STEP = (names.TARGET_LOGITS, names.SOURCE_LOGITS, names.FEATURES)
 
 Evaluations = Mapping[str, np.ndarray]
 ReadEvaluations = Callable[[str], Evaluations]
@@ -44,7 +43,7 @@ def report_selected(
     if selection == LAST:
         return report_last(runs), []
     # Unknown names are said once, not once a run.
-    curve = names.TARGET_ACCURACY if selection == TARGET_ORACLE else find_validator(selection).curve
+    curve = curve_of(selection)
     scores = read_scores(curves, curve)
     last = report_last(runs)
     rows: dict[str, dict[str, float]] = {}
@@ -53,7 +52,8 @@ def report_selected(
         try:
             if run_id not in scores:
                 raise BadInput(f"it has no evaluation in {names.CURVES}")
-            if any(curve not in values for values in scores[run_id].values()):
+            by_target_labels = selection == TARGET_ORACLE
+            if not by_target_labels and any(curve not in values for values in scores[run_id].values()):
                 _add_scores(scores[run_id], selection, read(run_id))
             step = select(scores[run_id], selection)
             if step == last["step"][run_id]:  # measured once already
@@ -62,6 +62,8 @@ def report_selected(
                 seen = at_step(read(run_id), step)
                 distance = proxy_a_distance(seen[names.FEATURES], seen[names.DOMAIN_LABELS])
             found = {name: scores[run_id][step].get(name, np.nan) for name in NUMBERS}
+            if by_target_labels:  # of samples that did not choose
+                found[names.TARGET_ACCURACY] = scores[run_id][step][names.TARGET_REST_ACCURACY]
             rows[run_id] = found | {"step": step, names.PROXY_A_DISTANCE: distance}
         except (BadInput, Unreachable) as error:
             problems.append(f"run {run_id}: {error}")
@@ -73,7 +75,7 @@ def report_selected(
 
 def read_scores(curves: pd.DataFrame, curve: str) -> dict[str, dict[int, dict[str, float]]]:
     """Run id -> step of an evaluation -> what was recorded there of `NUMBERS` and `curve`."""
-    wanted = curves[curves["metric"].isin([*NUMBERS, curve])]
+    wanted = curves[curves["metric"].isin([*NUMBERS, names.TARGET_REST_ACCURACY, curve])]
     by_step = wanted.pivot_table(index=["run_id", "step"], columns="metric", values="value", aggfunc="last")
     scores: dict[str, dict[int, dict[str, float]]] = {}
     for place, values in zip(by_step.index, by_step.to_dict("records"), strict=True):
@@ -85,13 +87,10 @@ def read_scores(curves: pd.DataFrame, curve: str) -> dict[str, dict[int, dict[st
 
 
 def _add_scores(scores: dict[int, dict[str, float]], selection: str, evaluations: Evaluations) -> None:
-    # A validator that is younger than the run scores what the run left for it.
-    validator = find_validator(selection)
-    if missing := [name for name in validator.needs if name not in evaluations]:
-        raise BadInput(f"selection {selection} needs {', '.join(missing)}, which was not recorded")
-    for step in evaluations[names.STEPS]:
-        seen = at_step(evaluations, int(step))
-        scores[int(step)][validator.curve] = float(validator.score(*(seen[name] for name in validator.needs)))
+    # A validator that is younger than the run scores what the run left for it; so does one that compares evaluations.
+    steps = {int(step): at_step(evaluations, int(step)) for step in evaluations[names.STEPS]}
+    for step, score in score_steps(selection, steps).items():
+        scores[step][curve_of(selection)] = score
 
 
 def at_step(evaluations: Evaluations, step: int) -> dict[str, np.ndarray]:
@@ -103,4 +102,4 @@ def at_step(evaluations: Evaluations, step: int) -> dict[str, np.ndarray]:
     [places] = np.nonzero(evaluations[names.STEPS] == step)
     if not len(places):
         raise BadInput(f"{names.EVALUATIONS} has no evaluation at step {step}")
-    return {name: values[places[0]] if name in PER_STEP else values for name, values in evaluations.items()}
+    return {name: values[places[0]] if name in names.PER_STEP else values for name, values in evaluations.items()}

@@ -14,7 +14,9 @@ from experiments.methods.dann import DANN
 from experiments.networks.mnist import MnistModern, MnistPaper
 from experiments.networks.moons import Moons
 from experiments.training.machine import Machine, available_devices, copy_to_cpu, random_states, restore_random
-from tests.support.trainings import CPU, ROUNDING, image_pair, on_images, small_moons, train_alone
+from experiments.training.together import Together
+from grl.schedules import Constant, Ganin
+from tests.support.trainings import CPU, ROUNDING, Trained, image_pair, on_images, small_moons, train_alone
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -60,7 +62,11 @@ def test_the_record_says_what_was_chosen(monkeypatch, two_gpus):
     assert Machine(device="cuda:1", compile="cudagraphs", deterministic=True).describe() == (
         "card 1, cudagraphs, deterministic"
     )
-    assert [Machine(**fields).is_plain for fields in ({"device": "cpu"}, {"device": "cuda"})] == [True, False]
+
+
+def test_runs_are_stacked_where_nothing_else_compiles_them(two_gpus):
+    machines = [Machine(device="cpu"), Machine(device="cuda"), Machine(device="cuda", compile="cudagraphs")]
+    assert [machine.stacks for machine in machines] == [True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -199,3 +205,15 @@ def test_cuda_in_deterministic_mode_resumes_to_the_same_bits(network, moons_pair
 def test_cuda_is_the_cpu_to_rounding(compile, moons_pair):
     here = train_alone(small_moons(), moons_pair)
     assert farthest(here, train_alone(small_moons(), moons_pair, Machine(device="cuda", compile=compile))) < ROUNDING
+
+
+@needs_cuda
+def test_runs_stacked_on_cuda_are_those_of_the_cpu_to_rounding(moons_pair):
+    """As one graph that is replayed: alpha and lr, which change at every step, must not be frozen in it."""
+    runs = [small_moons(seed=seed, alpha=alpha) for seed in (0, 1) for alpha in (Constant(value=0.3), Ganin())]
+    here, there = (Trained(Together(runs, moons_pair, Machine(device=device))) for device in ("cpu", "cuda"))
+    for member in range(len(runs)):
+        weights = zip(here.networks(member).parameters(), there.networks(member).parameters(), strict=True)
+        assert max((mine - its.cpu()).abs().max().item() for mine, its in weights) < ROUNDING
+    resumed = Trained(Together(runs, moons_pair, Machine(device="cuda")), states=there.states[10])
+    torch.testing.assert_close(resumed.networks(3).state_dict(), there.networks(3).state_dict(), rtol=0, atol=ROUNDING)

@@ -27,9 +27,9 @@ from experiments.randomness import derive_seed
 SHAPES = {
     "moons": (2,), "shallow": (7,), "mlp": (7,), "cnn": (3, 28, 28), "resnet18": (3, 40, 36), "resnet50": (3, 64, 64),
     "resnet101": (3, 64, 64), "svhn_paper": (3, 32, 32), "gtsrb_paper": (3, 40, 40), "lenet": (1, 28, 28),
-    "dtn": (3, 32, 32),
+    "dtn": (3, 32, 32), "skada_digits": (1, 28, 28),
 }  # fmt: skip
-WIDTHS = {"svhn_paper": 128 * 7 * 7, "gtsrb_paper": 1024, "lenet": 500, "dtn": 512} | {
+WIDTHS = {"svhn_paper": 128 * 7 * 7, "gtsrb_paper": 1024, "lenet": 500, "dtn": 512, "skada_digits": 128} | {
     "moons": 32, "shallow": 50, "mlp": 256, "cnn": 1152, "resnet18": 256, "resnet50": 256, "resnet101": 256,
 }  # fmt: skip
 BIG = ("resnet50", "resnet101")
@@ -300,7 +300,7 @@ def test_resnet_weights_come_from_a_local_file(tmp_path):
         std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)  # of ImageNet: inputs arrive less their own mean
         torch.testing.assert_close(networks.feature_extractor(inputs), whole(inputs / std), rtol=1e-4, atol=1e-5)
     fresh = build(ResNet18(bottleneck=0), (3, 64, 64)).state_dict()
-    assert not torch.equal(fresh["feature_extractor.0.conv1.weight"], whole.conv1.weight)
+    assert not torch.equal(fresh["feature_extractor.resnet.conv1.weight"], whole.conv1.weight)
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_each_member_has_its_own_random_map(moons_pair):
 
 def test_one_evaluation_of_many_is_many_evaluations(moons_pair):
     experiments = grid(seeds=(3, 4, 5))
-    program = Together(experiments, moons_pair)
+    program = Together(experiments, moons_pair, CPU)
     mean = (moons_pair.source.mean() + moons_pair.target.mean()) / 2
     for member, found in enumerate(program.evaluate()):
         networks = program.member(member).eval()
@@ -201,7 +201,7 @@ def test_members_go_on_in_other_company_to_the_same_bits(moons_pair, method, opt
 def test_they_go_on_from_between_two_points_too(moons_pair, stop_at):
     several = grid()
     whole = train_together(several, moons_pair)
-    program = Together(several, moons_pair)
+    program = Together(several, moons_pair, CPU)
     notes = interrupt(program, stop_at)
     resumed = train_together(several, moons_pair, states=notes.states[stop_at])
     for member in range(len(several)):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datasets.batches.augment import Augment
+from datasets.batches.balanced import BalancedOrder
 from datasets.batches.order import Order
 from datasets.batches.splits import Labelled, Unlabelled
 from datasets.errors import DatasetError
@@ -51,6 +52,7 @@ class Batches(Generic[B]):
         seed: int,
         mean: Tensor | None = None,
         augment: Augment | None = None,
+        balanced: bool = False,
         device: torch.device | str = "cpu",
         resident: bool | None = None,
         shard: tuple[int, int] = (0, 1),
@@ -65,6 +67,7 @@ class Batches(Generic[B]):
         seed: int,
         mean: Tensor | None = None,
         augment: Augment | None = None,
+        balanced: bool = False,
         device: torch.device | str = "cpu",
         resident: bool | None = None,
         shard: tuple[int, int] = (0, 1),
@@ -78,6 +81,7 @@ class Batches(Generic[B]):
         seed: int,
         mean: Tensor | None = None,
         augment: Augment | None = None,
+        balanced: bool = False,
         device: torch.device | str = "cpu",
         resident: bool | None = None,
         shard: tuple[int, int] = (0, 1),
@@ -90,6 +94,7 @@ class Batches(Generic[B]):
             seed: any integer.
             mean: subtracted from the inputs after scaling, `(C,)` or `(D,)`; None subtracts nothing.
             augment: how images vary; None leaves them as they are.
+            balanced: every class of a labelled split equally often (`BalancedOrder`).
             device: where batches arrive.
             resident: keep all samples on the device; None does so up to `RESIDENT_BYTES`.
             shard: which of how many equal parts of every batch to hand out, counted from 0. All parts draw the same
@@ -114,7 +119,12 @@ class Batches(Generic[B]):
         self._inputs = split.inputs.to(self.device) if resident else split.inputs
         self._labels = split.labels.to(self._inputs.device) if isinstance(split, Labelled) else None
         self._shift = shift_for(shape_after(self.augment, split), mean, self.device)
-        self._order = Order(seed, split.name, len(split), self._inputs.device)
+        if balanced:
+            if not isinstance(split, Labelled):
+                raise DatasetError(f"balanced needs labels, which split {split.name!r} has not")
+            self._order = BalancedOrder(seed, split.name, split.labels, self._inputs.device)
+        else:
+            self._order = Order(seed, split.name, len(split), self._inputs.device)
 
     def __iter__(self) -> Iterator[B]:
         return self

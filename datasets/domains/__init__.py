@@ -110,17 +110,27 @@ def find_domain(name: str) -> Domain:
 
 
 def find_pair(name: str) -> PairEntry:
-    """Look up a pair by its id: a published or registered one, or `<source>_to_<target>` of any two domains.
+    """Look up a pair by its id: a published or registered one, or `<source>_to_<target>` of any domains.
+
+    Either side may be several domains: `a+b_to_c`.
 
     Raises:
-        DatasetError: no such pair; names the nearest.
+        DatasetError: no such pair; names the nearest. Or a domain is named twice on one side.
     """
     if name in PAIRS:
         return PAIRS[name]
     source, to, target = name.partition("_to_")
-    if not to or not any(side in DOMAINS or find_added(side) for side in (source, target)):
+    entry = PairEntry(source=source, target=target)
+    if not to or not any(one in DOMAINS or find_added(one) for side in entry.sides for one in side):
         raise DatasetError(f"pair {name!r} is unknown{nearest(name, PAIRS)}; see: python -m datasets list")
-    return PairEntry(source=find_domain(source).name, target=find_domain(target).name)
+    for side in entry.sides:
+        for one in side:
+            find_domain(one)
+            if side.count(one) > 1:
+                raise DatasetError(
+                    f"pair {name!r} must name each domain of a side once, got {one!r} {side.count(one)} times"
+                )
+    return entry
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

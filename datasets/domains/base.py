@@ -104,8 +104,8 @@ class PairEntry:
     """Which two domains make a pair, and what is special about it.
 
     Attributes:
-        source: name of a domain.
-        target: name of a domain.
+        source: name of a domain, or of several: a+b.
+        target: name of a domain, or of several.
         name: of the pair, where that is not `<source>_to_<target>`.
         protocol: in one line; empty for what the splits say (`agreement.protocol_of`).
         msda: represent both by marginalised stacked denoising autoencoders fitted on their training inputs. The first
@@ -117,6 +117,11 @@ class PairEntry:
     name: str = ""
     protocol: str = ""
     msda: bool = False
+
+    @property
+    def sides(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The names of the source domains, and of the target domains."""
+        return tuple(self.source.split("+")), tuple(self.target.split("+"))
 
     @property
     def id(self) -> str:

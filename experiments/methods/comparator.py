@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from experiments.errors import BadInput
 from experiments.methods.base import BothDomains, Losses, Networks, Passed
@@ -35,9 +34,12 @@ class Comparator(BothDomains):
         """
         raise NotImplementedError
 
-    def losses(self, networks: Networks, passed: Passed, *, weight: float, **scheduled: float) -> Losses:
+    def losses(
+        self, networks: Networks, passed: Passed, *, weight: float, started: float = 1.0, **scheduled: float
+    ) -> Losses:
         count = len(passed.labels)
-        label_loss = cross_entropy(passed.label_logits[:count], passed.labels)
+        label_loss = self.label_loss(passed.label_logits, passed.labels)
         compared = passed.label_logits if self.predicts == "all" else passed.features
         alignment = self.alignment(compared[:count], compared[count:])
-        return Losses(label_loss + weight * alignment, label_loss, {LABEL_LOSS: label_loss, ALIGNMENT_LOSS: alignment})
+        curves = {LABEL_LOSS: label_loss, ALIGNMENT_LOSS: alignment}
+        return Losses(label_loss + started * weight * alignment, label_loss, curves)

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from torch.nn.functional import cross_entropy
-
 from experiments.methods.base import Adversarial, Build, Losses, Network, Networks, Passed
 from experiments.record.names import LABEL_LOSS
 from grl.losses import AdversarialLoss, classifier_discrepancy_loss
@@ -23,12 +21,18 @@ class MCD(Adversarial):
     def adversary(self, networks: Networks, passed: Passed, alpha: float) -> AdversarialLoss:
         second = networks.heads["second_predictor"]
         return classifier_discrepancy_loss(
-            networks.label_predictor, second, passed.features, passed.domain_labels, alpha
+            networks.label_predictor,
+            second,
+            passed.features,
+            passed.domain_labels,
+            alpha,
+            sources=passed.sources,
+            targets=passed.targets,
         )
 
-    def losses(self, networks: Networks, passed: Passed, *, alpha: float, **scheduled: float) -> Losses:
-        losses = super().losses(networks, passed, alpha=alpha)
+    def losses(self, networks: Networks, passed: Passed, **scheduled: float) -> Losses:
+        losses = super().losses(networks, passed, **scheduled)
         labelled = passed.features[: len(passed.labels)]
-        second_loss = cross_entropy(networks.heads["second_predictor"](labelled), passed.labels)
+        second_loss = self.label_loss(networks.heads["second_predictor"](labelled), passed.labels)
         label_loss = losses.label_loss + second_loss
         return Losses(losses.objective + second_loss, label_loss, losses.curves | {LABEL_LOSS: label_loss / 2})

@@ -5,12 +5,14 @@ shape of an input and the number of classes. All heads return logits. Weights ar
 random stream per part, so that the extractor starts from the same weights whatever the method.
 """
 
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from experiments.errors import BadInput
 from experiments.randomness import derive_seed
@@ -28,11 +30,14 @@ class Network:
         together: how many runs are trained as one program at most (`training.together`): where
             `tests.benchmarks.together` found the largest gain; 1 where there is none. More than 1 for networks without
             BatchNorm and Dropout alone.
+        backbone: what the names of the weights begin with that learn at the plain rate; the others learn at
+            `optimiser.head_rate` times that.
     """
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
     together: ClassVar[int] = 1
+    backbone: ClassVar[str] = "feature_extractor."
 
     def feature_extractor(self, shape: tuple[int, ...]) -> nn.Module:
         """Inputs `(N, *shape)`, images with the channels first, to features `(N, F)`.
@@ -55,6 +60,71 @@ class Network:
         return BadInput(f"network {self.name} takes {takes}, got inputs of shape {shape}")
 
 
+class Scaled(nn.Module):
+    """Images over a spread, one for all channels or one each: they arrive in [0, 1] less their mean."""
+
+    spread: Tensor
+
+    def __init__(self, *spread: float) -> None:
+        super().__init__()
+        self.register_buffer("spread", torch.tensor(spread).view(-1, 1, 1))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs / self.spread
+
+
+def build_adversary(width: int, hidden: int) -> nn.Module:
+    """The usual domain classifier: two layers of ReLU units with Dropout, to logits `(N,)`."""
+    return nn.Sequential(
+        nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(0.5),
+        nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(0.5),
+        nn.Linear(hidden, 1), nn.Flatten(0),
+    )  # fmt: skip
+
+
+class DomainBatchNorm(nn.Module):
+    """BatchNorm with averages, scale and shift of each domain's own; Chang et al., CVPR 2019.
+
+    Attributes:
+        domain: whose are in use, source 0 or target 1; between steps the target's.
+    """
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.each = nn.ModuleList([layer, copy.deepcopy(layer)])
+        self.domain = 1
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.each[self.domain](inputs)
+
+    @staticmethod
+    def divide(module: nn.Module) -> None:
+        """Put one in the place of every BatchNorm within `module`."""
+        for name, layer in list(module.named_children()):
+            if isinstance(layer, _BatchNorm):
+                setattr(module, name, DomainBatchNorm(layer))
+            else:
+                DomainBatchNorm.divide(layer)
+
+    @staticmethod
+    def enter(module: nn.Module, domain: int) -> None:
+        """Let all within `module` be those of a domain."""
+        for layer in module.modules():
+            if isinstance(layer, DomainBatchNorm):
+                layer.domain = domain
+
+
+class Several(nn.Module):
+    """A domain classifier of several domains: one for each, side by side, to logits `(N, K)`."""
+
+    def __init__(self, heads: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(heads)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.stack([head(features).flatten() for head in self.heads], 1)
+
+
 class Networks(nn.Module):
     """The networks of one run: extractor, label predictor, and the method's own heads by name."""
 
@@ -69,6 +139,13 @@ class Networks(nn.Module):
         features = self.feature_extractor(inputs)
         return features, self.label_predictor(features)
 
+    @property
+    def last_layer(self) -> str | None:
+        """The weight that turns what is before it into label logits: one row a class; None where there is none."""
+        linear = [name for name, part in self.named_modules() if isinstance(part, nn.Linear)]
+        of_label = [name for name in linear if name.split(".")[0] == "label_predictor"]
+        return f"{of_label[-1]}.weight" if of_label else None
+
 
 def build_networks(
     network: Network,
@@ -77,6 +154,7 @@ def build_networks(
     shape: tuple[int, ...],
     classes: int,
     seed: int,
+    domains: int = 2,
 ) -> Networks:
     """Build networks with seeded weights, leaving the global random state as it was.
 
@@ -86,6 +164,7 @@ def build_networks(
         shape: Of one input, images with the channels first.
         classes: How many label logits.
         seed: Of the run.
+        domains: Of more than two, a head called domain_classifier has a logit for each (`Several`).
 
     Raises:
         BadInput: The network cannot take these inputs, or returns no features `(N, F)`.
@@ -99,7 +178,12 @@ def build_networks(
         extractor = draw("feature_extractor", lambda: network.feature_extractor(shape))
         width = _measure_width(network, extractor, shape)
         predictor = draw("label_predictor", lambda: network.label_head(width, classes))
-        built = {name: draw(name, build) for name, build in heads(network, width, classes).items()}
+        built = {
+            name: draw(name, lambda build=build: Several([build() for _ in range(domains)]))
+            if name == "domain_classifier" and domains > 2
+            else draw(name, build)
+            for name, build in heads(network, width, classes).items()
+        }
     networks = Networks(extractor, predictor, built)
     return networks.to(memory_format=torch.channels_last) if len(shape) == 3 else networks
 

@@ -4,15 +4,32 @@ Both end in one wide layer, whose units are the features, and a linear label hea
 of 500 units with Dropout.
 """
 
+import math
 from dataclasses import dataclass
 
 from torch import nn
 
-from experiments.networks.base import Network
+from experiments.errors import BadInput
+from experiments.networks.base import Network, Scaled, build_adversary
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeNet(Network):
+class ScaledDigits(Network):
+    """What the two share."""
+
+    spread: float = 0.5
+    """What inputs are divided by; the papers scale them to [-1, 1]."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.spread < math.inf:
+            raise BadInput(f"network.spread must be finite and > 0, got {self.spread}")
+
+    def domain_head(self, width: int) -> nn.Module:
+        return build_adversary(width, 500)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeNet(ScaledDigits):
     """For MNIST and USPS: 20 and 50 convolutions of 5 × 5, then 500 units."""
 
     name = "lenet"
@@ -21,18 +38,16 @@ class LeNet(Network):
         if len(shape) != 3 or min(shape[1:]) < 16:
             raise self.refuse(shape, "images of at least 16 × 16, (C, H, W)")
         return nn.Sequential(
+            Scaled(self.spread),
             nn.Conv2d(shape[0], 20, 5), nn.MaxPool2d(2), nn.ReLU(),
             nn.Conv2d(20, 50, 5), nn.Dropout2d(0.5), nn.MaxPool2d(2), nn.ReLU(),
             nn.Flatten(),
             nn.Linear(50 * _after_lenet(shape[1]) * _after_lenet(shape[2]), 500), nn.ReLU(), nn.Dropout(0.5),
         )  # fmt: skip
 
-    def domain_head(self, width: int) -> nn.Module:
-        return _adversary(width)
-
 
 @dataclass(frozen=True, kw_only=True)
-class DTN(Network):
+class DTN(ScaledDigits):
     """For SVHN and MNIST of 32 × 32: convolutions of 5 × 5 that halve the image, 64, 128 and 256, then 512 units."""
 
     name = "dtn"
@@ -40,7 +55,7 @@ class DTN(Network):
     def feature_extractor(self, shape: tuple[int, ...]) -> nn.Module:
         if len(shape) != 3:
             raise self.refuse(shape, "images (C, H, W)")
-        layers: list[nn.Module] = []
+        layers: list[nn.Module] = [Scaled(self.spread)]
         for before, channels, dropped in ((shape[0], 64, 0.1), (64, 128, 0.3), (128, 256, 0.5)):
             layers += [nn.Conv2d(before, channels, 5, stride=2, padding=2), nn.BatchNorm2d(channels)]
             layers += [nn.Dropout2d(dropped), nn.ReLU()]
@@ -48,18 +63,7 @@ class DTN(Network):
         wide = [nn.Linear(256 * height * width, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Dropout(0.5)]
         return nn.Sequential(*layers, nn.Flatten(), *wide)
 
-    def domain_head(self, width: int) -> nn.Module:
-        return _adversary(width)
-
 
 def _after_lenet(size: int) -> int:
     # Twice a convolution of 5 without padding and a pooling that halves.
     return ((size - 4) // 2 - 4) // 2
-
-
-def _adversary(width: int) -> nn.Module:
-    return nn.Sequential(
-        nn.Linear(width, 500), nn.ReLU(), nn.Dropout(0.5),
-        nn.Linear(500, 500), nn.ReLU(), nn.Dropout(0.5),
-        nn.Linear(500, 1), nn.Flatten(0),
-    )  # fmt: skip

@@ -1,15 +1,16 @@
 """ResNets of torchvision for photographs, with the bottleneck that adversarial training puts behind them."""
 
 import os
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from experiments.errors import BadInput
-from experiments.networks.base import Network
+from experiments.networks.base import Network, Scaled, build_adversary
 
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -23,6 +24,7 @@ class ResNet(Network):
     """
 
     depth: ClassVar[int]
+    backbone = "feature_extractor.resnet."
     weights: str = "random"
     """random; imagenet, which torchvision must have downloaded before (a run never downloads); or the path of a file
     that `torch.save` wrote of a torchvision state dict."""
@@ -46,20 +48,16 @@ class ResNet(Network):
         resnet.fc = nn.Identity()
         if self.weights != "random":
             self._load_weights(resnet, torchvision.models)
-        layers: list[nn.Module] = [resnet]
-        if self.weights != "random":
-            layers.insert(0, _Scaled())
+        layers: dict[str, nn.Module] = {} if self.weights == "random" else {"scaled": Scaled(*IMAGENET_STD)}
+        layers["resnet"] = resnet
         if self.bottleneck:
-            layers += [nn.Linear(width, self.bottleneck), nn.BatchNorm1d(self.bottleneck), nn.ReLU()]
-        return nn.Sequential(*layers)
+            layers["bottleneck"] = nn.Sequential(
+                nn.Linear(width, self.bottleneck), nn.BatchNorm1d(self.bottleneck), nn.ReLU()
+            )
+        return nn.Sequential(OrderedDict(layers))
 
     def domain_head(self, width: int) -> nn.Module:
-        hidden = self.domain_width
-        return nn.Sequential(
-            nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(0.5),
-            nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(0.5),
-            nn.Linear(hidden, 1), nn.Flatten(0),
-        )  # fmt: skip
+        return build_adversary(width, self.domain_width)
 
     def _load_weights(self, resnet: nn.Module, models: object) -> None:
         path = Path(self.weights).expanduser()
@@ -99,15 +97,3 @@ class ResNet101(ResNet):
 
     name = "resnet101"
     depth = 101
-
-
-class _Scaled(nn.Module):
-    # Inputs arrive in [0, 1] less their own mean; ImageNet's weights expect them over ImageNet's spread.
-    std: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1))
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return inputs / self.std

@@ -19,8 +19,13 @@ from grl.schedules import InverseDecay
 SMALL_IMAGE = 64  # pixels a side; what is larger is a photograph
 
 
-def with_method(recipe: Experiment, method: str | type[Method]) -> Experiment:
-    """The same recipe for another method, which takes over what the recipe chose of the fields that both have."""
+def with_method(recipe: Experiment, method: str | type[Method] | Method) -> Experiment:
+    """The same recipe for another method, which takes over what the recipe chose of the fields that both have.
+
+    An instance stays as it is.
+    """
+    if isinstance(method, Method):
+        return dataclasses.replace(recipe, method=method)
     if isinstance(method, str):
         if method not in METHODS:
             raise unknown("method", method, METHODS)
@@ -37,7 +42,7 @@ def with_method(recipe: Experiment, method: str | type[Method]) -> Experiment:
 
 
 def across_methods(
-    recipe: Experiment, seeds: int, methods: Sequence[str] = ("dann", "source_only", "target_only")
+    recipe: Experiment, seeds: int, methods: Sequence[str | Method] = ("dann", "source_only", "target_only")
 ) -> list[Experiment]:
     """One recipe under several methods, for seeds 0 to seeds - 1; the longest runs first."""
     if seeds < 1:

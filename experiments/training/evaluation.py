@@ -1,7 +1,8 @@
-"""What is measured on networks under training. Accuracies on the target test split alone see its labels.
+"""What is measured on networks under training, and what is kept of it for whoever chooses among checkpoints.
 
 Everything is computed in float32, for all members of a program at once, on fixed samples: the same at every evaluation
-of every run, so that scores compare.
+of every run, so that scores compare. Target labels are read here alone, for accuracies, counts of errors and figures;
+what validators may look at is computed without them.
 """
 
 from collections.abc import Callable
@@ -14,23 +15,18 @@ from torch import Tensor
 from datasets import DomainPair, Labelled, Unlabelled, one_pass
 from datasets.batches.order import Order
 from experiments.methods import Reads, divide_target
-from experiments.record.names import (
-    DOMAIN_LABELS,
-    FEATURES,
-    LABELS,
-    SOURCE_ACCURACY,
-    SOURCE_LABELS,
-    SOURCE_LOGITS,
-    TARGET_ACCURACY,
-    TARGET_LOGITS,
-)
+from experiments.record import names
 
 EVALUATION_BATCH = 250  # activations that the allocator keeps: twice as fast as 1,000 here
 UNLABELLED_SAMPLE = 2000  # target training inputs whose logits are kept
-HELD_OUT_SAMPLE = 1000  # source test samples, at most half of them, that choose and are not reported
-FEATURE_SAMPLE = 500  # test inputs per domain
+HELD_OUT_SAMPLE = 1000  # test samples, at most half of them, that choose and are not reported
+FEATURE_SAMPLE = 500  # test inputs per domain, and source training inputs
+CLUSTERED_SAMPLE = 1000  # target training inputs whose features are kept
+SHOWN_SAMPLE, SHOWN_SIDE = 16, 64  # target test samples for a figure; pixels at most
 FEATURE_DIMENSIONS = 32
-FEATURES_WITHIN = 6e4  # what float16 can hold
+FEW_FEATURES = 256  # up to here the exact components cost less than the randomised ones
+WITHIN = 6e4  # what float16 can hold
+MIXED = 0.55  # share of the first of two inputs, whose class is then the larger one (Hu et al. 2023)
 
 Predict = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Inputs (N, ...) to features (M, N, F) and label logits (M, N, C) of M members, in evaluation mode."""
@@ -40,8 +36,9 @@ class Evaluation(NamedTuple):
     """One evaluation of one member.
 
     Attributes:
-        scores: Test accuracies of both domains, in [0, 1]; the source's without the held-out samples.
-        seen: What validators read, by the names of `record.names`: arrays of this step.
+        scores: Accuracies in [0, 1] on the test splits, the source's without the held-out samples, and those that
+            `target_oracle` chooses and reports by.
+        seen: What validators and figures read, by the names of `record.names`: arrays of this step.
     """
 
     scores: dict[str, float]
@@ -49,77 +46,188 @@ class Evaluation(NamedTuple):
 
 
 class Samples:
-    """The fixed samples of one pair that every evaluation of a method that reads so looks at."""
+    """The fixed samples of one pair that every evaluation of a method that reads so looks at.
+
+    Attributes:
+        source_test, target_test: Test splits; where a domain has none, all its samples.
+        held_out, reported: Places in the source's: those that choose, and the others.
+        unlabelled: Of the target's training inputs.
+        mixed: Row i is mixed of rows i and i + N // 2 of `unlabelled`.
+        training: Of the source's training inputs.
+        validation_labels: Of `unlabelled`, opened by the oracle alone; None where those samples may not choose.
+        validation: Places in the target's test split that choose in their stead; none where they may.
+    """
 
     def __init__(self, pair: DomainPair, mean: Tensor, reads: Reads = "source and target", crop: int | None = None):
         self.mean, self.crop = mean, crop
-        source_test, target_test = pair.evaluation.source_test, pair.evaluation.target_test
+        self.source_test, self.target_test = pair.evaluation.source_test, pair.evaluation.target_test
         if reads == "target labels":
-            _, target_test = divide_target(pair)
+            _, self.target_test = divide_target(pair)
         # A source without a test split is measured on what it was trained on: nothing of that is held out.
-        held_out = min(HELD_OUT_SAMPLE, len(source_test) // 2) if source_test.name != pair.source.name else 0
-        order = Order(0, f"{source_test.name} held out", len(source_test)).take(len(source_test))
-        self.held_out = choose(source_test, order[:held_out])
-        self.source_test = choose(source_test, order[held_out:].sort().values) if held_out else source_test
-        self.target_test = target_test
+        self.held_out, self.reported = divide(self.source_test, self.source_test.name != pair.source.name)
+        if (validation := pair.evaluation.source_validation) is not None:  # held out of the training split instead
+            self.held_out, self.reported = (torch.arange(len(validation) + len(self.source_test))).tensor_split(
+                [len(validation)]
+            )
+            self.source_test = join(validation, self.source_test)
         self.unlabelled = sample(pair.target, UNLABELLED_SAMPLE)
-        self.shown = [sample(split, FEATURE_SAMPLE) for split in (source_test, target_test)]
+        self.mixed = mix(self.unlabelled)
+        self.training = sample(pair.source, FEATURE_SAMPLE)
+        self.tested = [places(split, FEATURE_SAMPLE) for split in (self.source_test, self.target_test)]
+        self.shown = self.tested[1][:SHOWN_SAMPLE]
+        # The oracle chooses by the labels of training samples, unless they were trained on or are reported themselves.
+        known = pair.reveal_target_labels(reader="oracle")
+        may_choose = reads != "target labels" and self.target_test.name != known.name
+        self.validation_labels = sample(known, UNLABELLED_SAMPLE).labels.numpy() if may_choose else None
+        self.validation, self.rest = divide(self.target_test, not may_choose)
 
     def batches(self, split: Labelled) -> Any:
         """One pass over a split."""
         return one_pass(split, EVALUATION_BATCH, mean=self.mean, crop=self.crop, device=self.mean.device)
 
 
-def choose(split: Labelled, index: Tensor) -> Labelled:
-    """The samples of `split` at `index`."""
-    return Labelled(name=split.name, inputs=split.inputs[index], labels=split.labels[index])
+def divide(split: Labelled, holds_out: bool) -> tuple[Tensor, Tensor]:
+    """Places of at most 1,000 samples of a split, or half of it, and those of the others in order; none and all."""
+    held_out = min(HELD_OUT_SAMPLE, len(split) // 2) if holds_out else 0
+    order = Order(0, f"{split.name} held out", len(split)).take(len(split))
+    return order[:held_out], order[held_out:].sort().values
+
+
+def places(split: Labelled | Unlabelled, count: int) -> Tensor:
+    """Places of a random sample, the same for every run."""
+    return Order(0, split.name, len(split)).take(min(count, len(split)))
 
 
 def sample(split: Labelled | Unlabelled, count: int) -> Labelled:
     """A random sample of `split`, the same for every run; labels of an unlabelled one are all 0."""
     labels = split.labels if isinstance(split, Labelled) else torch.zeros(len(split), dtype=torch.int64)
-    index = Order(0, split.name, len(split)).take(min(count, len(split)))
+    index = places(split, count)
     return Labelled(name=split.name, inputs=split.inputs[index], labels=labels[index])
 
 
+def join(first: Labelled, second: Labelled) -> Labelled:
+    """Both, one behind the other, under the name of the second."""
+    inputs, labels = torch.cat([first.inputs, second.inputs]), torch.cat([first.labels, second.labels])
+    return Labelled(name=second.name, inputs=inputs, labels=labels)
+
+
+def mix(split: Labelled) -> Labelled:
+    """Input i and input i + N // 2 of N, .55 to .45, up to the last one; labels all 0."""
+    half = len(split) // 2
+    pairs = zip(split.inputs[: len(split) - half], split.inputs[half:], strict=True)
+    mixed = [MIXED * one + (1 - MIXED) * other for one, other in pairs]  # one by one: photographs are large
+    if split.inputs.dtype == torch.uint8:
+        mixed = [each.round().to(torch.uint8) for each in mixed]
+    labels = torch.zeros(len(mixed), dtype=torch.int64)
+    return Labelled(name=f"{split.name} mixed", inputs=torch.stack(mixed), labels=labels)
+
+
 @torch.inference_mode()
-def evaluate(predict: Predict, samples: Samples) -> list[Evaluation]:
-    """Measure all members of a program."""
-    source_accuracy = _accuracies(predict, samples, samples.source_test)
-    target_accuracy = _accuracies(predict, samples, samples.target_test)
-    _, target_logits = _collect(predict, samples, samples.unlabelled)
-    seen: dict[str, np.ndarray] = {TARGET_LOGITS: target_logits}
-    if len(samples.held_out):
-        seen[SOURCE_LOGITS] = _collect(predict, samples, samples.held_out)[1]
-    features = np.concatenate([_collect(predict, samples, split)[0] for split in samples.shown], 1)
+def evaluate(
+    predict: Predict,
+    samples: Samples,
+    class_weights: Tensor | None = None,
+    predict_source: Predict | None = None,
+) -> list[Evaluation]:
+    """Measure all members of a program.
+
+    Args:
+        predict: Of all members.
+        samples: What they are measured on.
+        class_weights: Those of the label predictor's last layer, (M, C, F); None where it has no such layer.
+        predict_source: What predicts the source's samples, where that is not the same.
+    """
+    of_source = predict_source or predict
+    held_out, shown = len(samples.held_out), samples.shown.numpy()
+    source_test, target_test = samples.source_test, samples.target_test
+    on_source, source_features = _look(
+        of_source, samples, source_test, torch.cat([samples.held_out, samples.tested[0]])
+    )
+    on_target, target_features = _look(predict, samples, target_test, samples.tested[1])
+    tested = np.concatenate([source_features[:, held_out:], target_features], 1)
+    clustered = torch.arange(min(CLUSTERED_SAMPLE, len(samples.unlabelled)))
+    on_unlabelled, unlabelled = _look(predict, samples, samples.unlabelled, clustered)
+    _, training = _look(of_source, samples, samples.training, torch.arange(len(samples.training)))
+    on_mixed, _ = _look(predict, samples, samples.mixed, torch.arange(0))
+    together = np.concatenate([training, unlabelled, source_features[:, :held_out]], 1)
+    ends = np.cumsum([training.shape[1], unlabelled.shape[1]])
+    labels = [split.labels.numpy() for split in (source_test, target_test)]
+
+    # What is the same at every step.
     fixed = {
-        LABELS: np.concatenate([split.labels.numpy() for split in samples.shown]),
-        DOMAIN_LABELS: np.repeat(np.arange(2), [len(split) for split in samples.shown]),
+        names.LABELS: np.concatenate([of[at.numpy()] for of, at in zip(labels, samples.tested, strict=True)]),
+        names.DOMAIN_LABELS: np.repeat(np.arange(2), [len(at) for at in samples.tested]),
+        names.SHOWN_PLACES: shown,
+        names.SHOWN_LABELS: labels[1][shown],
     }
-    if len(samples.held_out):
-        fixed[SOURCE_LABELS] = samples.held_out.labels.numpy()
-    return [
-        Evaluation(
-            {SOURCE_ACCURACY: source, TARGET_ACCURACY: target},
-            {name: values[member] for name, values in seen.items()} | {FEATURES: project(features[member])} | fixed,
+    if target_test.inputs.dtype == torch.uint8:
+        stride = -(-max(target_test.inputs.shape[1:3]) // SHOWN_SIDE)
+        fixed[names.SHOWN_IMAGES] = target_test.inputs[samples.shown][:, ::stride, ::stride].numpy()
+    if held_out:
+        fixed[names.SOURCE_LABELS] = labels[0][samples.held_out.numpy()]
+
+    def measure(member: int) -> Evaluation:
+        source, target = on_source[member], on_target[member]
+        source_right, target_right = (
+            logits.argmax(1) == of for logits, of in zip((source, target), labels, strict=True)
         )
-        for member, (source, target) in enumerate(zip(source_accuracy, target_accuracy, strict=True))
-    ]
+        if samples.validation_labels is None:
+            validated = target_right[samples.validation.numpy()]
+        else:
+            validated = on_unlabelled[member].argmax(1) == samples.validation_labels
+        scores = {
+            names.SOURCE_ACCURACY: source_right[samples.reported.numpy()].mean(),
+            names.TARGET_ACCURACY: target_right.mean(),
+            names.TARGET_VALIDATION_ACCURACY: validated.mean(),
+            names.TARGET_REST_ACCURACY: target_right[samples.rest.numpy()].mean(),
+        }
+        common = np.split(project(together[member]), ends)
+        seen = {
+            names.TARGET_LOGITS: on_unlabelled[member],
+            names.MIXED_LOGITS: narrow(on_mixed[member]),
+            names.TRAINING_FEATURES: common[0],
+            names.TARGET_FEATURES: common[1],
+            names.FEATURES: project(tested[member]),
+            names.SOURCE_CONFUSION: count_confusions(*(of[samples.reported.numpy()] for of in (source, labels[0]))),
+            names.TARGET_CONFUSION: count_confusions(target, labels[1]),
+            names.TARGET_RIGHT: np.packbits(target_right),
+            names.SHOWN_LOGITS: narrow(target[shown]),
+        }
+        if held_out:
+            seen |= {names.SOURCE_LOGITS: source[samples.held_out.numpy()], names.SOURCE_FEATURES: common[2]}
+        if class_weights is not None:
+            directions = torch.nn.functional.normalize(class_weights[member].float(), dim=1)
+            seen[names.CLASS_COSINES] = (directions @ directions.T).cpu().numpy().astype(np.float16)
+        return Evaluation({name: float(value) for name, value in scores.items()}, seen | fixed)
+
+    return [measure(member) for member in range(len(on_target))]
 
 
-def _accuracies(predict: Predict, samples: Samples, split: Labelled) -> list[float]:
-    # Share of each member's largest label logits that are right.
-    right: Any = 0
+def _look(predict: Predict, samples: Samples, split: Labelled, at: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    # Label logits (M, N, C) of all samples, and the features (M, k, F) of those at the places `at` (k,).
+    features, logits, start = [], [], 0
+    order = at.argsort(stable=True)
+    wanted = at[order]
     for batch in samples.batches(split):
-        right = right + (predict(batch.inputs)[1].argmax(2) == batch.labels).sum(1)
-    return [count / len(split) for count in right.tolist()]
+        of_all, predicted = predict(batch.inputs)
+        here = wanted[(wanted >= start) & (wanted < start + len(batch.inputs))] - start
+        features.append(of_all[:, here.to(of_all.device)])
+        logits.append(predicted)
+        start += len(batch.inputs)
+    kept = torch.cat(features, 1).float().cpu()[:, order.argsort()]
+    return torch.cat(logits, 1).float().cpu().numpy(), kept.numpy()
 
 
-def _collect(predict: Predict, samples: Samples, split: Labelled) -> tuple[np.ndarray, np.ndarray]:
-    # Features (M, N, F) and label logits (M, N, C).
-    parts = [predict(batch.inputs) for batch in samples.batches(split)]
-    features, logits = (torch.cat([part[which] for part in parts], 1).float().cpu().numpy() for which in (0, 1))
-    return features, logits
+def count_confusions(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """How many samples (N,) of each class have which largest logit (N, C): rows true, columns predicted, (C, C)."""
+    classes = logits.shape[1]
+    pairs = labels * classes + logits.argmax(1)
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes).astype(np.int32)
+
+
+def narrow(logits: np.ndarray) -> np.ndarray:
+    """As float16, those that it cannot hold cut to what it can."""
+    return logits.clip(-WITHIN, WITHIN).astype(np.float16)
 
 
 def project(features: np.ndarray) -> np.ndarray:
@@ -127,12 +235,18 @@ def project(features: np.ndarray) -> np.ndarray:
 
     As float16, whose three digits are enough for a probe and a figure; on another scale where its range is not.
     """
-    components = min(FEATURE_DIMENSIONS, *features.shape)
+    count = min(FEATURE_DIMENSIONS, *features.shape)
     if not np.isfinite(features).all():
-        return np.full((len(features), components), np.nan, np.float16)
-    from sklearn.utils.extmath import randomized_svd  # a second; not before the first step
-
+        return np.full((len(features), count), np.nan, np.float16)
     centred = features - features.mean(0, dtype=np.float64)
-    scale = min(1.0, FEATURES_WITHIN / max(np.linalg.norm(centred, axis=1).max(), 1.0))
-    left, values, _ = randomized_svd((scale * centred).astype(np.float32), components, random_state=0)
-    return np.ascontiguousarray(left * values, dtype=np.float16)
+    scale = min(1.0, WITHIN / max(np.linalg.norm(centred, axis=1).max(), 1.0))
+    centred = (scale * centred).astype(np.float32)
+    if features.shape[1] <= FEW_FEATURES:
+        _, axes = np.linalg.eigh(centred.T @ centred)  # the largest last
+        components = centred @ axes[:, : -count - 1 : -1]
+    else:
+        from sklearn.utils.extmath import randomized_svd  # a second; not before the first step
+
+        left, values, _ = randomized_svd(centred, count, random_state=0)
+        components = left * values
+    return np.ascontiguousarray(components, dtype=np.float16)

@@ -19,7 +19,8 @@ class Machine:
     device: str = "auto"
     """cpu, cuda, cuda:1, … or mps; auto is the first of CUDA, MPS and CPU that is there."""
     compile: Literal["no", "inductor", "cudagraphs"] = "no"
-    """Compile the losses and their gradients: inductor fuses kernels, cudagraphs replays all of them as one."""
+    """Compile the losses and their gradients: inductor fuses kernels, cudagraphs starts all of them by one call,
+    but for methods that wait for the device in every step (`Method.recordable`)."""
     deterministic: bool = False
     """On CUDA: the same bits every time, at some cost. The CPU gives them always."""
 
@@ -53,9 +54,9 @@ class Machine:
         return torch.device(available_devices()[-1] if self.device == "auto" else self.device)
 
     @property
-    def is_plain(self) -> bool:
-        """Whether it is the CPU without compilation."""
-        return self.torch_device.type == "cpu" and self.compile == "no"
+    def stacks(self) -> bool:
+        """Whether it can train many runs as one program: the CPU and CUDA can, which make their own graph of it."""
+        return self.torch_device.type in ("cpu", "cuda") and self.compile == "no"
 
     def describe(self) -> str:
         """What it is, for the record: the device, and what was chosen beside it."""
@@ -86,14 +87,13 @@ class Machine:
         return device
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """`function` as one graph, forward and backward; its numbers differ by rounding, dropout masks do not."""
-        match self.compile:
-            case "no":
-                return function
-            case "inductor":
-                return torch.compile(function, fullgraph=True, dynamic=False, options={"fallback_random": True})
-            case "cudagraphs":
-                return torch.compile(function, fullgraph=True, dynamic=False, backend="cudagraphs")
+        """`function` with its kernels fused, forward and backward, if chosen; its numbers differ by rounding.
+
+        Dropout masks do not. (CUDA graphs change no kernel: they are recorded where a step is made.)
+        """
+        if self.compile != "inductor":
+            return function
+        return torch.compile(function, fullgraph=True, dynamic=False, options={"fallback_random": True})
 
 
 def available_devices() -> list[str]:

@@ -16,6 +16,7 @@ from datasets import DomainPair
 from experiments.record.names import COMMAND, COMMIT, DIFF, DIRTY, HARDWARE, VERSIONS
 from experiments.work.changes import git, uncommitted_changes
 
+EXPORTED_FROM = "GRL_COMMIT"  # says which commit a copy without .git is of
 _PACKAGES = ("torch", "torchvision", "numpy", "mlflow", "optuna", "pandas")
 
 
@@ -31,10 +32,11 @@ def _processor() -> str:
 def describe_environment() -> dict[str, str]:
     """Tags for commit, uncommitted changes, command, hardware and versions."""
     versions = [f"python {platform.python_version()}"]
-    versions += [f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES]
+    installed = {found.name.lower() for found in importlib.metadata.distributions()}  # a worker needs no MLflow
+    versions += [f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES if name in installed]
     changes = uncommitted_changes()
     return {
-        COMMIT: git("rev-parse", "HEAD").decode().strip() or "unknown",
+        COMMIT: git("rev-parse", "HEAD").decode().strip() or os.environ.get(EXPORTED_FROM, "unknown"),
         DIRTY: str(bool(changes)).lower(),
         COMMAND: launched_as(),
         HARDWARE: f"{_processor()}, {os.cpu_count()} cores",

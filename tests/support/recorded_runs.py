@@ -73,6 +73,8 @@ def make_curves(target: float, *, adversarial: bool, seed: int = 0) -> pd.DataFr
     evaluations = make_evaluations(seed=seed)
     for step in EVALUATED:
         values = {names.TARGET_ACCURACY: target * step / STEPS, names.SOURCE_ACCURACY: 0.9, names.LR: 1 / step}
+        values |= {names.TARGET_VALIDATION_ACCURACY: 0.5 - abs(step - 60) / STEPS}
+        values |= {names.TARGET_REST_ACCURACY: target * step / STEPS}
         values |= {names.LABEL_LOSS: 1 / step} | score_all(at_step(evaluations, step))
         values |= {names.ALPHA: step / STEPS, names.DOMAIN_LOSS: math.log(2)} if adversarial else {}
         rows += [(step, metric, value) for metric, value in values.items()]
@@ -105,6 +107,29 @@ def make_evaluations(seed: int = 0, best: int = 60) -> dict[str, np.ndarray]:
         names.TARGET_LOGITS: logits,
         names.SOURCE_LOGITS: logits,
         names.SOURCE_LABELS: labels,
+        names.MIXED_LOGITS: logits[:, ::2],
+        names.CLASS_COSINES: np.stack([np.eye(3)] * 3),
+        **{name: random.normal(size=(3, 30, 4)) for name in (names.TRAINING_FEATURES, names.TARGET_FEATURES)},
+        names.SOURCE_FEATURES: random.normal(size=(3, 30, 4)),
+    }
+
+
+def make_shown(classes: int = 3, images: int = 5) -> dict[str, np.ndarray]:
+    """What figures alone read, three evaluations: confusions, answers and images of the target test split, a plane."""
+    random, steps = np.random.default_rng(0), len(EVALUATED)
+    axes = np.linspace(-1, 1, 9)
+    x, y = np.meshgrid(axes, axes)
+    return {
+        names.TARGET_CONFUSION: random.integers(0, 9, (steps, classes, classes)) + 20 * np.eye(classes, dtype=int),
+        names.TARGET_RIGHT: random.integers(0, 256, (steps, 5), dtype=np.uint8),
+        names.SHOWN_IMAGES: random.integers(0, 256, (images, 8, 8, 3), dtype=np.uint8),
+        names.SHOWN_LABELS: np.arange(images) % classes,
+        names.SHOWN_LOGITS: random.normal(size=(steps, images, classes)).astype(np.float16),
+        names.PLANE_AXES: np.stack([axes, axes]),
+        names.PLANE_INPUTS: random.uniform(-1, 1, (40, 2)),
+        names.PLANE_LABELS: np.stack([x, -x], -1).astype(np.float16),
+        names.PLANE_DOMAIN: y.astype(np.float16),
+        names.PLANE_LINES: np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),
     }
 
 

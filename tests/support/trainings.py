@@ -121,7 +121,7 @@ def train_alone(experiment: Experiment, pair: DomainPair, machine: Machine = CPU
 
 
 def train_together(experiments: Sequence[Experiment], pair: DomainPair, **how: Any) -> Trained:
-    return Trained(Together(experiments, pair), **how)
+    return Trained(Together(experiments, pair, CPU), **how)
 
 
 def digest(networks: Networks) -> str:
