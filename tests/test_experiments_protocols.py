@@ -24,7 +24,7 @@ from experiments.recipes import RECIPES
 from experiments.training.alone import Alone
 from experiments.training.together import can_be_together
 from grl.schedules import Constant, Linear
-from tests.support.trainings import CPU, image_pair, on_images, small_moons, train_alone, train_together
+from tests.support.trainings import BY_STEPS, CPU, image_pair, on_images, small_moons, train_alone, train_together
 
 # Label smoothing
 
@@ -37,7 +37,7 @@ def smoothed(logits: np.ndarray, labels: np.ndarray, share: float) -> float:
     return -(wanted * log_p).sum(1).mean()
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", BY_STEPS)
 def test_label_smoothing_is_that_of_the_formula_in_every_method(name):
     torch.manual_seed(0)
     method = METHODS[name](label_smoothing=0.2)

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from datasets import DomainPair, Labelled, Unlabelled, one_pass
+from experiments.errors import BadInput
 from experiments.experiment import Experiment, origin_of
 from experiments.methods import Method, mean_of_training, open_splits
 from experiments.methods.fitted import Fitted
@@ -68,9 +68,9 @@ class FittedProgram:
         for networks, method, pair in zip(self._members, self.methods, self._pairs, strict=True):
             assert isinstance(method, Fitted)
             layer, labels = last_layer(networks), pair.source.labels
-            for parameter, fitted in zip(layer.parameters(), method.fit(prepared, labels.numpy()), strict=True):
-                parameter.zero_()
-                parameter[: len(fitted)] = torch.from_numpy(np.asarray(fitted, np.float32))
+            weights, biases = method.fit(prepared, labels.numpy(), len(pair.class_names))
+            layer.weight.copy_(torch.from_numpy(weights))
+            layer.bias.copy_(torch.from_numpy(biases))
             losses.append(cross_entropy(layer(source), labels))
         return torch.stack(losses).unsqueeze(1)
 
@@ -118,5 +118,12 @@ class FittedProgram:
 
 
 def last_layer(networks: Networks) -> nn.Linear:
-    """The linear layer whose outputs are the label logits."""
-    return [layer for layer in networks.label_predictor.modules() if isinstance(layer, nn.Linear)][-1]
+    """The linear layer whose outputs are the label logits.
+
+    Raises:
+        BadInput: There is none.
+    """
+    layer = networks.get_submodule((networks.last_layer or "").removesuffix(".weight"))
+    if not isinstance(layer, nn.Linear) or layer.bias is None:  # pyright: ignore[reportUnnecessaryComparison]
+        raise BadInput("the label predictor has no linear layer with a bias for a method without steps to fit")
+    return layer
