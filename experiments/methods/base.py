@@ -75,6 +75,8 @@ class Method:
         predicts: Whose label logits it needs: those of the labelled samples, or of all.
         together: Whether many runs may be trained as one program (`training.together`): not where `losses` draws random
             numbers or branches on values.
+        recordable: Whether a step can be recorded as a CUDA graph: not where `losses` waits for the device, as a
+            singular value decomposition does.
     """
 
     name: ClassVar[str]
@@ -82,6 +84,7 @@ class Method:
     reads: ClassVar[Reads]
     predicts: ClassVar[Literal["labelled", "all"]] = "labelled"
     together: ClassVar[bool] = True
+    recordable: ClassVar[bool] = True
     label_smoothing: float = 0.0
     """So much of each label is spread over all classes."""
 

@@ -69,13 +69,19 @@ CLASS_COSINES = "class_cosines"  # (E, C, C) between the weights of two classes 
 FEATURES, LABELS, DOMAIN_LABELS = "features", "labels", "domain_labels"  # (E, k, D), (k,), (k,) of test samples
 # (E, C, C) counts on the test splits, the source's without the held-out samples: rows true, columns predicted.
 SOURCE_CONFUSION, TARGET_CONFUSION = "source_confusion", "target_confusion"
+TARGET_RIGHT = "target_right"  # (E, N / 8 rounded up) bits, one a target test sample: is its largest logit right?
 # Some target test samples for a figure: (s,) places in the split, (s,) labels, (s, H, W, C) images, (E, s, C) logits.
 SHOWN_PLACES, SHOWN_LABELS, SHOWN_IMAGES, SHOWN_LOGITS = "shown_places", "shown_labels", "shown_images", "shown_logits"
 PER_STEP = (  # the other arrays are the same at every step
     *(TARGET_LOGITS, MIXED_LOGITS, SOURCE_LOGITS, TRAINING_FEATURES, SOURCE_FEATURES, TARGET_FEATURES),
-    *(CLASS_COSINES, FEATURES, SOURCE_CONFUSION, TARGET_CONFUSION, SHOWN_LOGITS),
+    *(CLASS_COSINES, FEATURES, SOURCE_CONFUSION, TARGET_CONFUSION, SHOWN_LOGITS, TARGET_RIGHT),
 )
-KNOW_TARGET_LABELS = (LABELS, TARGET_CONFUSION, SHOWN_LABELS)  # no validator may look at these
+KNOW_TARGET_LABELS = (LABELS, TARGET_CONFUSION, TARGET_RIGHT, SHOWN_LABELS)  # no validator may look at these
+# Of a finished run whose inputs are two numbers, what its last weights make of their plane; a grid of G by G points.
+PLANE_AXES = "plane_axes"  # (2, G): x and y of the grid
+PLANE_LABELS, PLANE_DOMAIN = "plane_label_logits", "plane_domain_logits"  # (G, G, C) and (G, G), at [y, x]
+PLANE_INPUTS = "plane_inputs"  # (k, 2): where the samples of FEATURES lie
+PLANE_LINES = "plane_lines"  # (H, 3): a, b, c of a x + b y + c = 0, where a unit of the first layer changes sign
 
 LONGEST_NAME = 250  # MLflow's own limit
 

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from datasets import Augment, Batch, Batches, DomainPair, Labelled
-from experiments.errors import BadInput
 from experiments.experiment import Experiment
 from experiments.methods import Losses, mean_of_training, open_splits
 from experiments.networks import Networks, build_networks
@@ -34,7 +33,8 @@ class Alone:
         self.device = machine.prepare()
         self._pair, self._method = pair, experiment.method
         self._compute = machine.compiled(self._losses)
-        self._compile = machine.compile
+        cannot = machine.compile == "cudagraphs" and not experiment.method.recordable
+        self._compile = "no" if cannot else machine.compile
         self._replayed: Replayed | None = None
         is_mixed = experiment.precision == "bfloat16"
         self._mixed: Any = torch.autocast(self.device.type, torch.bfloat16) if is_mixed else nullcontext()
@@ -93,11 +93,7 @@ class Alone:
     def _record(self, drawn: Drawn, at: dict[str, Any]) -> Replayed:
         # The call before the recording must leave no trace: averages of BatchNorm and random numbers go back.
         buffers, random = copy_to_cpu(dict(self.networks.named_buffers())), random_states(self.device)
-        try:
-            replayed = Replayed(self._differentiate, drawn, at)
-        except RuntimeError as error:
-            reason = str(error).splitlines()[0]
-            raise BadInput(f"compile cudagraphs cannot record {self._method.name}, take compile no: {reason}") from None
+        replayed = Replayed(self._differentiate, drawn, at)
         for name, value in self.networks.named_buffers():
             value.copy_(buffers[name])
         restore_random(random)

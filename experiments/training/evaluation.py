@@ -190,6 +190,7 @@ def evaluate(
             names.FEATURES: project(tested[member]),
             names.SOURCE_CONFUSION: count_confusions(*(of[samples.reported.numpy()] for of in (source, labels[0]))),
             names.TARGET_CONFUSION: count_confusions(target, labels[1]),
+            names.TARGET_RIGHT: np.packbits(target_right),
             names.SHOWN_LOGITS: narrow(target[shown]),
         }
         if held_out:

@@ -204,7 +204,8 @@ class Together:
             traced = _trace(self.experiments[0], self._stack, drawn, at)
             self.curves = traced.curves
             run = functools.partial(traced.run, self._stack.weights, self._stack.buffers)
-            self._gradients = Replayed(run, drawn, at) if self.device.type == "cuda" else run
+            is_recorded = self.device.type == "cuda" and self.methods[0].recordable
+            self._gradients = Replayed(run, drawn, at) if is_recorded else run
         slopes, values = self._gradients(drawn, at)
         for name, table in self._stack.tables.items():
             table.grad = slopes[name]

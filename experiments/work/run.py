@@ -24,6 +24,7 @@ from experiments.training.evaluation import Evaluation
 from experiments.training.fitted import FittedProgram
 from experiments.training.loop import Program, Watch, train
 from experiments.training.machine import AUTOMATIC, Machine, copy_to_cpu
+from experiments.training.plane import look_at_plane
 from experiments.training.together import Together, can_be_together
 from experiments.validators import VALIDATORS, proxy_a_distance, score_all
 from experiments.work.bundles import company_of
@@ -113,7 +114,7 @@ def _train(
     with recorder.noting_the_end():
         recorder.open(pairs, machine)
         train(program, recorder, states)
-        recorder.finish()
+        recorder.finish(pairs)
 
 
 class _Recorder(Watch):
@@ -209,21 +210,22 @@ class _Recorder(Watch):
         earlier_s = self.states[member]["train_time_s"] if self.states else 0.0
         return earlier_s + self.clock.passed_s() / len(self.runs)
 
-    def finish(self) -> None:
+    def finish(self, pairs: Sequence[DomainPair]) -> None:
         """Make every run done that has not failed."""
         spent_s = {member: self._spent_s(member) for member in self.going}
         for member in list(self.going):
             scores = self.scores[member] or (self.states[member]["scores"] if self.states else {})
-            self._finish_one(member, scores, spent_s[member])
+            self._finish_one(member, pairs[member], scores, spent_s[member])
             self.checkpoints[member].drop()
 
-    def _finish_one(self, member: int, scores: dict[str, float], spent_s: float) -> None:
-        recording = self.recordings[member]
+    def _finish_one(self, member: int, pair: DomainPair, scores: dict[str, float], spent_s: float) -> None:
+        recording, networks = self.recordings[member], self.program.member(member)
+        networks.load_state_dict(self.kept[member].get("networks", networks.state_dict()))
         weights, arrays, last = io.BytesIO(), io.BytesIO(), self.evaluations[member][-1][1]
-        networks = self.kept[member].get("networks") or copy_to_cpu(self.program.member(member).state_dict())
-        torch.save(networks, weights)
+        torch.save(copy_to_cpu(networks.state_dict()), weights)
         write_atomically(recording.folder / names.MODEL, weights.getbuffer())
-        np.savez(arrays, **_stack_evaluations(self.evaluations[member]))  # pyright: ignore[reportArgumentType]
+        seen = _stack_evaluations(self.evaluations[member]) | look_at_plane(self.runs[member], networks, pair)
+        np.savez(arrays, **seen)  # pyright: ignore[reportArgumentType]
         write_atomically(recording.folder / names.EVALUATIONS, arrays.getbuffer())
         write_atomically(recording.folder / names.CURVES, _curves(recording.points()))
         recording.finish(
@@ -234,7 +236,7 @@ class _Recorder(Watch):
                     names.STEPS_PER_S: self.runs[member].steps / spent_s,
                 },
                 "last": scores,
-                "weights_sha256": digest(networks),
+                "weights_sha256": digest(networks.state_dict()),
             }
         )
 
