@@ -161,7 +161,7 @@ def test_bad_fields_are_named():
     inputs, labels = counts(20, 5)
     with pytest.raises(BadInput, match=r"method.dimensions must be at most 5 here, got 6"):
         SA(dimensions=6).fit(SA().prepare(inputs, inputs), labels, 2)
-    with pytest.raises(BadInput, match=r"give network raw to fit the inputs, or method.after, got network moons"):
+    with pytest.raises(BadInput, match=r"give network raw to fit the inputs, or method\.after, got network moons"):
         check_all([small_moons(method=SVM())])
 
 

@@ -26,7 +26,7 @@ class Unlabelled:
         return len(self.inputs)
 
     def choose(self, index: Tensor) -> "Unlabelled":
-        """Return the samples at `index`, int64 `(n,)` in rising order, under the same name."""
+        """Return the samples at `index`, int64 `(n,)`, under the same name; of several domains, in their order."""
         domains = None if self.domains is None else self.domains[index]
         return Unlabelled(name=self.name, inputs=self.inputs[index], domains=domains)
 
@@ -59,7 +59,7 @@ class Labelled:
         return len(self.inputs)
 
     def choose(self, index: Tensor) -> "Labelled":
-        """Return the samples at `index`, int64 `(n,)` in rising order, under the same name."""
+        """Return the samples at `index`, int64 `(n,)`, under the same name."""
         domains = None if self.domains is None else self.domains[index]
         return Labelled(name=self.name, inputs=self.inputs[index], labels=self.labels[index], domains=domains)
 
@@ -72,7 +72,7 @@ class Labelled:
         return mean_of(self.inputs)
 
 
-Split = TypeVar("Split", Labelled, Unlabelled)
+Split = TypeVar("Split", bound=Labelled | Unlabelled)
 
 
 def by_domain(split: Split) -> list[Split]:

@@ -61,9 +61,9 @@ class FittedProgram:
         method, splits = self.methods[0], open_splits(self.methods[0].reads, self._pairs[0])
         entering = {domain: self._enter(split) for domain, split in splits.items()}
         assert isinstance(method, Fitted)
-        prepared = method.prepare(
-            entering["source"].numpy(), entering["target"].numpy() if "target" in splits else None
-        )
+        source = torch.cat([each for domain, each in entering.items() if domain.startswith("source")])
+        target = [each for domain, each in entering.items() if domain.startswith("target")]
+        prepared = method.prepare(source.numpy(), torch.cat(target).numpy() if target else None)
         losses = []
         for networks, method, pair in zip(self._members, self.methods, self._pairs, strict=True):
             assert isinstance(method, Fitted)
@@ -71,7 +71,7 @@ class FittedProgram:
             weights, biases = method.fit(prepared, labels.numpy(), len(pair.class_names))
             layer.weight.copy_(torch.from_numpy(weights))
             layer.bias.copy_(torch.from_numpy(biases))
-            losses.append(cross_entropy(layer(entering["source"]), labels))
+            losses.append(cross_entropy(layer(source), labels))
         return torch.stack(losses).unsqueeze(1)
 
     def _enter(self, split: Labelled | Unlabelled) -> Tensor:
@@ -99,6 +99,9 @@ class FittedProgram:
 
     def diagnose(self) -> list[Verdict | None]:
         return [None] * len(self._members)
+
+    def measure_adversaries(self) -> list[dict[str, float]]:
+        return [{}] * len(self._members)
 
     def member(self, index: int) -> Networks:
         return self._members[index]

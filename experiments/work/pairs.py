@@ -15,12 +15,12 @@ from experiments.experiment import Experiment, origin_of
 from experiments.identity import rebuild
 from experiments.methods import mean_of_training
 from experiments.methods.fitted import Fitted
-from experiments.networks import Networks, build_networks
+from experiments.networks import Networks
 from experiments.record import names
 from experiments.record.files import read_json
 from experiments.record.folder import folder_of, is_finished, list_runs, read_status
 from experiments.record.store import first_line
-from experiments.training.alone import sample_shape
+from experiments.training.alone import build_for
 
 Opened = dict[tuple[str, float], DomainPair]
 
@@ -108,13 +108,7 @@ def load_networks(folder: Path, experiment: Experiment, pair: DomainPair) -> Net
     Raises:
         BadInput: their file cannot be used.
     """
-    networks = build_networks(
-        experiment.network,
-        experiment.method.heads,
-        shape=sample_shape(pair, experiment.augment),
-        classes=len(pair.class_names),
-        seed=0,
-    )
+    networks = build_for(experiment, pair)
     try:
         networks.load_state_dict(_read_weights(folder))
     except (RuntimeError, ValueError) as error:  # of shapes
