@@ -1,6 +1,7 @@
 """The linear support vector machine on the source: the shallow baseline of Ganin et al. (2016)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ def fit_svm(
     for each in present[1:] if len(present) == 2 else present:
         signs = np.where(labels == each, 1.0, -1.0)
         if products is None:
-            machine = LinearSVC(C=c, dual=False, tol=1e-5, max_iter=10_000).fit(inputs, signs)
+            machine: Any = LinearSVC(C=c, dual=False, tol=1e-5, max_iter=10_000).fit(inputs, signs)  # pyright: ignore
             weights[each], biases[each] = machine.coef_[0], machine.intercept_[0]
         else:
             coefficients = solve_dual(products + 1, signs, c)
