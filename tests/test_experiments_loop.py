@@ -284,7 +284,9 @@ def test_two_steps_of_the_digit_networks(network, method):
     own = of_adversary[method] | {"alpha"} if method in of_adversary else set()
     own |= {"alignment_loss", "weight"} if issubclass(METHODS[method], Comparator) else set()
     assert points[0][1].keys() == {"label_loss", "lr"} | own
-    assert points[2][1].keys() == {"source_accuracy", "target_accuracy"}
+    assert points[2][1].keys() == {
+        *("source_accuracy", "target_accuracy", "target_validation_accuracy", "target_rest_accuracy"),
+    }
     assert 0.5 < points[0][1]["label_loss"] < 2.5  # ln 3 = 1.1 at chance
     if "domain_loss" in own:
         assert 0.3 < points[0][1]["domain_loss"] < 1.5  # ln 2 = 0.69 at chance
