@@ -29,7 +29,6 @@ OTHER = {
     "steps": 123,
     "batch_size": 32,
     "balanced": True,
-    "held_out": 0.1,
     "augment": Augment(flip=True),
     "held_out": 0.1,
     "precision": "bfloat16",
