@@ -7,19 +7,23 @@ batches = Batches(pair.source, 64, seed=0, mean=pair.source.mean())
 batch = next(batches)                        # batch.inputs (64, 3, 28, 28), batch.labels (64,)
 """
 
-from datasets.agreement import pair_fingerprint
+from datasets.agreement import outline_of, pair_fingerprint
+from datasets.backbones import Backbone, find_backbone
 from datasets.batches.augment import Augment
 from datasets.batches.batches import Batch, Batches, LabelledBatch, one_pass
-from datasets.batches.splits import Labelled, Unlabelled
+from datasets.batches.splits import Labelled, Unlabelled, by_domain
 from datasets.batches.stacked import StackedBatches
 from datasets.domains import register
 from datasets.domains.base import Domain, PairEntry
 from datasets.errors import DatasetError
+from datasets.features import add_features
+from datasets.files.samples import Layout
 from datasets.own import add_domain
-from datasets.pairs import DomainPair, Evaluation, load_pair
+from datasets.pairs import DomainPair, Evaluation, hold_out, load_pair
 
 __all__ = [
     "Augment",
+    "Backbone",
     "Batch",
     "Batches",
     "DatasetError",
@@ -28,12 +32,18 @@ __all__ = [
     "Evaluation",
     "Labelled",
     "LabelledBatch",
+    "Layout",
     "PairEntry",
     "StackedBatches",
     "Unlabelled",
     "add_domain",
+    "add_features",
+    "by_domain",
+    "find_backbone",
+    "hold_out",
     "load_pair",
     "one_pass",
+    "outline_of",
     "pair_fingerprint",
     "register",
 ]

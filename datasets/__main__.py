@@ -1,4 +1,4 @@
-"""The command line: python -m datasets list | show | prepare | add."""
+"""The command line: python -m datasets list | show | prepare | add | features."""
 
 import argparse
 import sys
@@ -11,12 +11,17 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from datasets.agreement import partners
+from datasets.backbones import PREPROCESSINGS, find_backbone
 from datasets.domains import DOMAINS, NEEDS, PAIRS, find_domain, find_pair
+from datasets.domains.base import Domain
 from datasets.domains.preparing import open_if_current, prepare_domain
 from datasets.errors import DatasetError
+from datasets.features import add_features
 from datasets.files.folders import data_root, prepared_root
 from datasets.files.originals import fetch
 from datasets.files.preparation import prepared_path
+from datasets.files.samples import ENDINGS as SAMPLES
+from datasets.files.samples import Layout
 from datasets.own import add_domain
 from datasets.pairs import load_pair
 
@@ -35,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; what was downloaded so far is kept and continued next time", file=sys.stderr)
+        print("stopped; what was downloaded or computed so far is kept and continued next time", file=sys.stderr)
         return 130
     return 0
 
@@ -95,12 +100,48 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "make your own data a domain",
         "sketches path/to/sketches",
         "photos path/to/photos --size 64",
-        "reviews train.svmlight test.svmlight",
+        "reviews train.svmlight test.svmlight --classes negative positive",
+        "office_home_art art.txt --images OfficeHome --size 256",
+        "decaf amazon.mat --inputs fts --labels labels",
     )
     command.add_argument("name", help="lower-case letters, digits and underscores")
-    command.add_argument("path", type=Path, help="image folder (one folder per class), .npz or .svmlight")
+    command.add_argument(
+        "path", type=Path, help=f"image folder (one folder per class), list (.txt: path label), {', '.join(SAMPLES)}"
+    )
     command.add_argument("test_path", type=Path, nargs="?", help="the same for testing")
     command.add_argument("--size", type=int, default=32, help="side of the images in pixels (default 32)")
+    command.add_argument(
+        "--classes", nargs="+", default=(), metavar="NAME", help="keep these; or names of numbered ones, ascending"
+    )
+    command.add_argument("--images", type=Path, metavar="FOLDER", help="where the paths of a list begin")
+    command.add_argument(
+        "--inputs", default="", metavar="KEY", help="of an .npz or .mat; the column of lists of a table"
+    )
+    command.add_argument("--labels", default="labels", metavar="KEY", help="of an .npz or .mat; the column of a table")
+    command.add_argument("--features", type=int, default=0, metavar="N", help="in a line of an .svmlight file")
+
+    command = add_command(
+        "features",
+        run_features,
+        "turn the images of a domain into a domain of features, once",
+        "photos --backbone efficientnet_lite0",
+        "photos --backbone resnet50 --weights resnet50-11ad3fa6.pth",
+        "mnist --backbone my_networks:encoder --name mnist_encoded",
+    )
+    command.add_argument("domain", help="a domain of images")
+    command.add_argument(
+        "--backbone",
+        required=True,
+        help="a torchvision model, efficientnet_lite0, or package.module:model: an nn.Module that returns features, "
+        "or a function that makes one",
+    )
+    command.add_argument(
+        "--weights", help="a file of its state_dict, or 'random' (default: the published ones, if here)"
+    )
+    command.add_argument("--name", help="of the new domain (default: DOMAIN_BACKBONE)")
+    command.add_argument(
+        "--preprocessing", choices=PREPROCESSINGS, help="default: that of the published weights, else imagenet"
+    )
     return parser.parse_args(arguments)
 
 
@@ -110,7 +151,7 @@ def run_list(options: argparse.Namespace) -> None:
 
     console = Console()
     if not console.is_terminal:
-        console = Console(width=120)  # a file or a pipe has no width of its own
+        console = Console(width=140)  # a file or a pipe has no width of its own
     print_list(console)
 
 
@@ -181,7 +222,27 @@ def fetch_originals(name: str, console: Console) -> None:
 
 def run_add(options: argparse.Namespace) -> None:
     """Make a folder or file of the user's a domain."""
-    domain = add_domain(options.name, options.path, options.test_path, size=options.size)
+    domain = add_domain(
+        options.name,
+        options.path,
+        options.test_path,
+        size=options.size,
+        class_names=options.classes,
+        layout=Layout(inputs=options.inputs, labels=options.labels, features=options.features),
+        root=options.images,
+    )
+    print_added(domain)
+
+
+def run_features(options: argparse.Namespace) -> None:
+    """Turn a domain's images into features."""
+    backbone = find_backbone(options.backbone, options.weights, options.preprocessing)
+    print(f"{options.domain} by {backbone.sentence}")
+    print_added(add_features(options.domain, backbone, options.name))
+
+
+def print_added(domain: Domain) -> None:
+    """Say what a new domain holds, and what it makes a pair with."""
     train, test = domain.counts
     print(f"{domain.name}: {len(domain.class_names)} classes, {train:,} training and {test:,} test samples")
     if others := partners(domain):

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 
 from datasets.conversions import Conversion, agree_on_shape
 from datasets.domains import find_domain, find_pair, list_domains
@@ -20,17 +21,28 @@ class Agreement:
 
     Attributes:
         entry: what the catalogue says of it.
-        domains: source and target.
+        domains: sources, then targets.
         class_names: the classes that the pair is about.
-        shape: of one sample, the same for both.
+        shape: of one sample, the same for all.
         conversions: how each domain comes to that shape.
     """
 
     entry: PairEntry
-    domains: tuple[Domain, Domain]
+    domains: tuple[Domain, ...]
     class_names: tuple[str, ...]
     shape: tuple[int, ...]
-    conversions: tuple[Conversion, Conversion]
+    conversions: tuple[Conversion, ...]
+
+    @property
+    def sources(self) -> int:
+        """How many of the domains are sources."""
+        return len(self.entry.sides[0])
+
+    @property
+    def titles(self) -> tuple[str, str]:
+        """Of the source and of the target, as printed: A + B, C."""
+        titles = [domain.title for domain in self.domains]
+        return " + ".join(titles[: self.sources]), " + ".join(titles[self.sources :])
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -38,7 +50,7 @@ class Agreement:
         steps = []
         for domain, conversion in zip(self.domains, self.conversions, strict=True):
             steps += conversion.steps
-            if self.class_names != domain.class_names:
+            if not set(domain.class_names) <= set(self.class_names):
                 steps.append(f"{domain.name}: only the classes {', '.join(self.class_names)}")
         if self.entry.msda:
             steps.append(f"both: mSDA, {LAYERS} layers fitted on the training inputs of both, beside the counts")
@@ -46,15 +58,26 @@ class Agreement:
 
     def protocol(self, prepared: Sequence[Prepared]) -> str:
         """Say in one line what is trained on and where the accuracy is measured, and what is missing of it."""
-        source, target = self.domains
-        short = (shortfall(*side) for side in zip(self.domains, prepared, strict=True))
-        return "; ".join((self.entry.protocol or protocol_of(source, target), *filter(None, short)))
+        sides = self.domains[: self.sources], self.domains[self.sources :]
+        said = [self.entry.protocol] if self.entry.protocol else [protocol_of(*each) for each in product(*sides)]
+        if len(self.domains) > 2:
+            said.append(
+                f"{len(sides[0])} source and {len(sides[1])} target domains, each with a domain label of its own"
+            )
+        said += [
+            f"partial: {domain.name} has {len(domain.class_names)} of the {len(self.class_names)} classes, "
+            f"{', '.join(domain.class_names)}"
+            for domain in self.domains
+            if set(domain.class_names) < set(self.class_names)
+        ]
+        said += [shortfall(*side) for side in zip(self.domains, prepared, strict=True)]
+        return "; ".join(filter(None, dict.fromkeys(said)))
 
     def fingerprint(self, prepared: Sequence[Prepared]) -> str:
         """Hash what decides the samples of this pair: the contents of both domains, the protocol, the conversions.
 
         Args:
-            prepared: both domains, opened; their headers are enough.
+            prepared: all domains, opened; their headers are enough.
 
         Returns:
             SHA-256 as 64 hexadecimal digits.
@@ -74,14 +97,14 @@ def agree(name: str, class_names: Sequence[str] | None = None) -> Agreement:
         DatasetError: an unknown name, or domains that do not fit each other.
     """
     entry = find_pair(name)
-    source, target = find_domain(entry.source), find_domain(entry.target)
-    shape, *conversions = agree_on_shape(source, target)
+    sources, targets = (tuple(map(find_domain, side)) for side in entry.sides)
+    shape, conversions = agree_on_shape(*sources, *targets)
     return Agreement(
         entry=entry,
-        domains=(source, target),
-        class_names=agree_on_classes(name, source, target, class_names),
+        domains=sources + targets,
+        class_names=agree_on_classes(name, sources, targets, class_names),
         shape=(shape[0] * (LAYERS + 1),) if entry.msda else shape,
-        conversions=(conversions[0], conversions[1]),
+        conversions=conversions,
     )
 
 
@@ -99,7 +122,20 @@ def pair_fingerprint(name: str) -> str | None:
     """
     agreement = agree(name)
     prepared = [opened for domain in agreement.domains if (opened := open_if_current(domain))]
-    return agreement.fingerprint(prepared) if len(prepared) == 2 else None
+    return agreement.fingerprint(prepared) if len(prepared) == len(agreement.domains) else None
+
+
+def outline_of(name: str) -> tuple[tuple[int, ...], int]:
+    """Tell the shape of a pair's samples and the number of its classes, without its data.
+
+    Args:
+        name: as for `load_pair`.
+
+    Raises:
+        DatasetError: an unknown name, or domains that do not fit each other.
+    """
+    agreement = agree(name)
+    return agreement.shape, len(agreement.class_names)
 
 
 def partners(domain: Domain) -> list[str]:
@@ -113,16 +149,19 @@ def partners(domain: Domain) -> list[str]:
     return [name for _, name in sorted(found, key=lambda one: one[0])]
 
 
-def agree_on_classes(name: str, source: Domain, target: Domain, wanted: Sequence[str] | None) -> tuple[str, ...]:
-    """Check that both sides have the classes that the pair is about.
+def agree_on_classes(
+    name: str, sources: Sequence[Domain], targets: Sequence[Domain], wanted: Sequence[str] | None
+) -> tuple[str, ...]:
+    """Check that all have the classes that the pair is about; a target may lack some of them.
 
     Returns:
         The names of these classes.
 
     Raises:
-        DatasetError: the classes of the two differ, or a wanted one is not in both.
+        DatasetError: the sources' classes differ, a target has one that they have not, or a wanted one is not in all.
     """
-    shared = [one for one in source.class_names if one in target.class_names]
+    first, *others = sources
+    shared = [one for one in first.class_names if all(one in each.class_names for each in (*others, *targets))]
     if wanted is not None:
         if not wanted or len(set(wanted)) != len(wanted) or not set(wanted) <= set(shared):
             raise DatasetError(
@@ -130,13 +169,15 @@ def agree_on_classes(name: str, source: Domain, target: Domain, wanted: Sequence
                 f"got {', '.join(wanted) or 'none'}"
             )
         return tuple(wanted)
-    if source.class_names != target.class_names:
-        both = ", ".join(shared) or "none"
-        raise DatasetError(
-            f"pair {name}: classes differ, {source.name} has {', '.join(source.class_names)}; "
-            f"{target.name} has {', '.join(target.class_names)}; class_names can choose among those of both: {both}"
-        )
-    return source.class_names
+    for other in (*others, *targets):
+        mine, theirs = set(first.class_names), set(other.class_names)
+        if not (theirs <= mine if other in targets else theirs == mine):
+            raise DatasetError(
+                f"pair {name}: classes differ, {first.name} has {', '.join(first.class_names)}; "
+                f"{other.name} has {', '.join(other.class_names)}; class_names can choose among those of both: "
+                f"{', '.join(shared) or 'none'}"
+            )
+    return first.class_names
 
 
 def protocol_of(source: Domain, target: Domain) -> str:

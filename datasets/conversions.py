@@ -1,6 +1,7 @@
 """What is done to images so that two domains have one shape."""
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,24 +49,25 @@ def shown(shape: tuple[int, ...]) -> str:
     return f"{shape[0]} × {shape[1]}"
 
 
-def agree_on_shape(source: Domain, target: Domain) -> tuple[tuple[int, ...], Conversion, Conversion]:
-    """Find the shape for both: the larger size and, if one is in colour, colour.
+def agree_on_shape(*domains: Domain) -> tuple[tuple[int, ...], tuple[Conversion, ...]]:
+    """Find the shape for all: the larger size and, if one is in colour, colour.
 
     Returns:
-        The shape and how each domain comes to it.
+        The shape, and how each domain comes to it.
 
     Raises:
         DatasetError: images beside features, or features of different lengths.
     """
-    if len(source.shape) != len(target.shape) or (len(source.shape) == 1 and source.shape != target.shape):
-        raise DatasetError(
-            f"shapes do not fit: {source.name} has {source.shape}, {target.name} has {target.shape}; "
-            "two image domains can be converted, features must have one length"
-        )
-    if len(source.shape) == 3 and source.shape[2] != target.shape[2] and 1 not in (source.shape[2], target.shape[2]):
-        raise DatasetError(
-            f"channels do not fit: {source.name} has {source.shape[2]}, {target.name} has {target.shape[2]}; "
-            "only grey images (1 channel) can be converted"
-        )
-    shape = tuple(max(sizes) for sizes in zip(source.shape, target.shape, strict=True))
-    return shape, Conversion(source.name, source.shape, shape), Conversion(target.name, target.shape, shape)
+    for one, other in combinations(domains, 2):
+        if len(one.shape) != len(other.shape) or (len(one.shape) == 1 and one.shape != other.shape):
+            raise DatasetError(
+                f"shapes do not fit: {one.name} has {one.shape}, {other.name} has {other.shape}; "
+                "two image domains can be converted, features must have one length"
+            )
+        if len(one.shape) == 3 and one.shape[2] != other.shape[2] and 1 not in (one.shape[2], other.shape[2]):
+            raise DatasetError(
+                f"channels do not fit: {one.name} has {one.shape[2]}, {other.name} has {other.shape[2]}; "
+                "only grey images (1 channel) can be converted"
+            )
+    shape = tuple(max(sizes) for sizes in zip(*(domain.shape for domain in domains), strict=True))
+    return shape, tuple(Conversion(domain.name, domain.shape, shape) for domain in domains)

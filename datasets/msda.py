@@ -1,10 +1,12 @@
 """Marginalised stacked denoising autoencoders: a closed-form representation of word counts."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.domains.base import SPLITS
 from datasets.files.preparation import prepare
 from datasets.files.prepared import Arrays, Prepared
 
@@ -59,34 +61,41 @@ def stack_layers(parts: dict[str, NDArray[np.float32]], fitted_on: tuple[str, ..
     Returns:
         The same sets, `(N, (layers + 1) D)`: the inputs, then every layer.
     """
-    stacked = {name: [inputs] for name, inputs in parts.items()}
-    for _ in range(layers):
-        weights = fit_layer(np.concatenate([stacked[name][-1] for name in fitted_on]))
-        for outputs in stacked.values():
-            outputs.append(apply_layer(weights, outputs[-1]))
-    return {name: np.hstack(outputs) for name, outputs in stacked.items()}
+    width = next(iter(parts.values())).shape[1]
+    stacked = {name: np.empty((len(inputs), (layers + 1) * width), np.float32) for name, inputs in parts.items()}
+    for name, inputs in parts.items():
+        stacked[name][:, :width] = inputs
+    for layer in range(layers):
+        before, behind = (slice(place * width, (place + 1) * width) for place in (layer, layer + 1))
+        weights = fit_layer(np.concatenate([stacked[name][:, before] for name in fitted_on]))
+        for outputs in stacked.values():  # written where they belong: no array is held twice
+            outputs[:, behind] = apply_layer(weights, outputs[:, before])
+    return stacked
 
 
-def represent(name: str, source: Prepared, target: Prepared) -> Prepared:
+def represent(source: Prepared, target: Prepared) -> Prepared:
     """Open the representation of a pair; compute it first (minutes) unless that was done before.
 
     Args:
-        name: of the pair.
         source: the prepared source domain.
         target: the prepared target domain.
 
     Returns:
         Arrays `source_train`, `source_test`, `target_train`, `target_test`, each `(N, 6 D)` float32. Their last digits
-        depend on the linear-algebra library, so they carry no published digest.
+        depend on the linear-algebra library, so they carry no published digest. The way back between the same two
+        domains has the same ones, and they are kept once.
     """
-    recipe = f"msda 1 {LAYERS} {CORRUPTION} {RIDGE} {source.digest} {target.digest}"
+    sides = sorted({"source": source, "target": target}.items(), key=lambda side: side[1].digest)
+    recipe = " ".join(map(str, ("msda 2", LAYERS, CORRUPTION, RIDGE, *(prepared.digest for _, prepared in sides))))
 
     def make() -> Arrays:
         parts = {
-            f"{side}_{split}": prepared.arrays[f"{split}_inputs"]
-            for side, prepared in (("source", source), ("target", target))
+            f"{place}_{split}": prepared.arrays[f"{split}_inputs"]
+            for place, (_, prepared) in enumerate(sides)
             for split in ("train", "test")
         }
-        return stack_layers(parts, ("source_train", "target_train"))
+        return stack_layers(parts, ("0_train", "1_train"))
 
-    return prepare(f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}", {"recipe": recipe}, make)
+    file = prepare(f"msda-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}", {"recipe": recipe}, make)
+    names = {f"{place}_{split}": f"{role}_{split}" for place, (role, _) in enumerate(sides) for split in SPLITS}
+    return replace(file, arrays={names[name]: array for name, array in file.arrays.items()})

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -31,7 +32,7 @@ class Experiment:
     """
 
     pair: str
-    """Ordered domain pair, for example mnist_to_mnist_m."""
+    """Ordered domain pair, for example mnist_to_mnist_m; of several sources or targets, a+b_to_c."""
     method: Method = field(default_factory=DANN)
     """What a step minimises; the method's own fields follow as --method.FIELD."""
     network: Network = field(default_factory=MnistPaper)
@@ -43,11 +44,14 @@ class Experiment:
     steps: int = 10_000
     """Updates of the weights."""
     batch_size: int = 128
-    """Samples per step, half source, half target; a method that reads one domain takes its half alone."""
+    """Samples per step, half source, half target; a method that reads one domain takes its half alone, and each of
+    several sources or targets gives as many as one."""
     balanced: bool = False
     """Draw every class equally often, as far as labels are known: those of the source."""
     augment: Augment = field(default_factory=Augment)
     """How training images vary; as it is, not at all."""
+    held_out: float = 0.0
+    """Share of both training splits that is not trained on; of the source, it decides whose step's model is kept."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the networks' products and sums in training; with bfloat16, weights, losses and evaluations stay float32."""
     evaluate_every: int = 500
@@ -71,8 +75,12 @@ class Experiment:
             raise BadInput(
                 f"evaluate_every must be a multiple of log_every ({self.log_every}), got {self.evaluate_every}"
             )
+        if not 0 <= self.held_out < 1:
+            raise BadInput(f"held_out must be in [0, 1), got {self.held_out}")
         if (warm_up := getattr(self.method, "warm_up", 0)) >= self.steps:
             raise BadInput(f"method.warm_up must be < steps ({self.steps}), got {warm_up}")
+        if "+" in self.pair and getattr(self.method, "batch_norm", "") == "domain_specific":
+            raise BadInput(f"method.batch_norm domain_specific needs one source and one target, got pair {self.pair}")
         if self.precision not in ("float32", "bfloat16"):
             raise unknown("precision", self.precision, ("float32", "bfloat16"))
 
@@ -99,6 +107,28 @@ class Experiment:
     def title(self) -> str:
         """A short name for progress lines and the MLflow list, where some 20 letters show: what differs comes first."""
         return f"{show_method(self.method)} seed {self.seed} {self.pair} [{self.network.name}]"
+
+
+ORIGIN = re.compile(r"(?P<pair>.+)_(?P<kind>reversed|circular)_(?P<run>[0-9a-f]{16})")
+
+
+def reverse(experiment: Experiment, kind: Literal["reversed", "circular"] = "reversed") -> Experiment:
+    """The run that judges another, without a target label: the same from the target, as that run labels it, back.
+
+    Reverse validation (Ganin et al. 2016, section 5.1.2) begins with the model of the run, and is measured on what the
+    run held out of the source; circular validation begins anew, and is measured on all of the source. The pair's name
+    says it: `<pair>_reversed_<hash>`.
+    """
+    return dataclasses.replace(experiment, pair=f"{experiment.pair}_{kind}_{experiment.hash}")
+
+
+def origin_of(pair: str) -> tuple[str, str, str]:
+    """The pair of domains, `reversed` or `circular`, and the hash of the run that a pair's name says it is made of.
+
+    The last two are empty for a pair of domains.
+    """
+    found = ORIGIN.fullmatch(pair)
+    return (found["pair"], found["kind"], found["run"]) if found else (pair, "", "")
 
 
 def show_method(method: Method) -> str:

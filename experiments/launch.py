@@ -3,17 +3,19 @@
 import dataclasses
 import inspect
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from datasets import load_pair
 from experiments.errors import BadInput, unknown
-from experiments.experiment import Experiment
+from experiments.experiment import Experiment, origin_of
 from experiments.identity import find, rebuild
+from experiments.methods.fitted import Fitted
 from experiments.networks import check_fit
+from experiments.networks.raw import Raw
 from experiments.options import (
     Option,
     list_leaves,
@@ -86,6 +88,8 @@ class Launch:
         how: How to run them.
         modules: What a worker imports first: where a recipe of the user's own stands.
         help: The text to print instead, if help was asked for.
+        go_on: What is launched once all of these are trained: of a recipe that chooses by what it has trained; None
+            after the table itself.
     """
 
     name: str
@@ -93,10 +97,14 @@ class Launch:
     how: How = field(default_factory=How)
     modules: tuple[str, ...] = ()
     help: str = ""
+    go_on: Callable[[], "Launch"] | None = None
 
 
 def read_command(verb: str, name: str, arguments: Sequence[str]) -> Launch:
     """The experiments that NAME and OPTIONS stand for.
+
+    A recipe may be a generator: it yields the runs that it has to see trained, is sent them as the options have varied
+    them, and returns the table.
 
     Raises:
         BadInput: a name, an option or a value that cannot be used.
@@ -107,15 +115,25 @@ def read_command(verb: str, name: str, arguments: Sequence[str]) -> Launch:
     parameters = _parameters(recipe)
     given = {path: values for path, values in options if path in parameters}
     built = _call(recipe, name, {path: _read(path, values, parameters[path]) for path, values in given.items()})
-    experiments, modules = _checked(built, name), _module_of(name)
     rest = [option for option in options if option[0] not in (*parameters, "help")]
     how_names = [each.name for each in dataclasses.fields(How)]
     chosen = [(path, values) for path, values in rest if path.removeprefix("no_") in how_names]
     how = read_fields(How(), chosen, program) if chosen else How()
     fields = [option for option in rest if option not in chosen]
-    experiments = vary_all(experiments, fields, [*how_names, *parameters], program)
-    text = _help(recipe, parameters, experiments[0], how, program) if "help" in dict(options) else ""
-    return Launch(_plain(name), experiments, how, modules, text)
+
+    def launch(built: Any, plain: str, go_on: Callable[[], Launch] | None = None) -> Launch:
+        experiments = vary_all(_checked(built, name), fields, [*how_names, *parameters], program)
+        text = _help(recipe, parameters, experiments[0], how, program) if "help" in dict(options) else ""
+        return Launch(plain, experiments, how, _module_of(name), text, go_on)
+
+    def advance(steps: Generator[Any, Any, Any], trained: list[Experiment] | None) -> Launch:
+        try:
+            stage = launch(steps.send(trained), f"{_plain(name)}_search")
+        except StopIteration as end:
+            return launch(end.value, _plain(name))
+        return replace(stage, go_on=lambda: advance(steps, stage.experiments))
+
+    return advance(built, None) if inspect.isgenerator(built) else launch(built, _plain(name))
 
 
 def _help(recipe: Recipe, parameters: dict[str, Any], experiment: Experiment, how: How, program: str) -> str:
@@ -165,6 +183,9 @@ def find_recipe(name: str) -> Recipe:
         if description is None:
             raise BadInput(f"there is no run {name} in {folder_of(name).parent}")
         return lambda: rebuild(description["experiment"])
+    if run := origin_of(name)[2]:
+        forward = find_recipe(run)()
+        return lambda: dataclasses.replace(forward, pair=name)
     if "_to_" in name:
         return lambda: for_pair(name)
     raise unknown("experiment, table or pair", name, RECIPES)
@@ -230,9 +251,14 @@ def check_all(experiments: Sequence[Experiment]) -> None:
     checked = set()
     for experiment in experiments:
         network, method = experiment.network, experiment.method
+        if isinstance(method, Fitted) and not method.after and not isinstance(network, Raw):
+            raise BadInput(
+                f"method {method.name} fits the last layer of trained networks: give network raw to fit the inputs, or "
+                f"method.after, got network {network.name}"
+            )
         place = (experiment.pair, network, experiment.augment)
         if place not in widths:
-            pair = load_pair(experiment.pair)
+            pair = load_pair(origin_of(experiment.pair)[0])
             if experiment.augment != type(experiment.augment)():
                 experiment.augment.check(pair.shape)
             classes = len(pair.class_names)

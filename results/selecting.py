@@ -8,7 +8,7 @@ import pandas as pd
 from experiments.errors import BadInput
 from experiments.record import names
 from experiments.record.store import Unreachable
-from experiments.validators import LAST, TARGET_ORACLE, curve_of, find_validator, proxy_a_distance, select
+from experiments.validators import LAST, TARGET_ORACLE, curve_of, proxy_a_distance, score_steps, select
 
 NUMBERS = (names.TARGET_ACCURACY, names.SOURCE_ACCURACY, names.DOMAIN_LOSS, names.PROXY_A_DISTANCE)
 
@@ -87,13 +87,10 @@ def read_scores(curves: pd.DataFrame, curve: str) -> dict[str, dict[int, dict[st
 
 
 def _add_scores(scores: dict[int, dict[str, float]], selection: str, evaluations: Evaluations) -> None:
-    # A validator that is younger than the run scores what the run left for it.
-    validator = find_validator(selection)
-    if missing := [name for name in validator.needs if name not in evaluations]:
-        raise BadInput(f"selection {selection} needs {', '.join(missing)}, which was not recorded")
-    for step in evaluations[names.STEPS]:
-        seen = at_step(evaluations, int(step))
-        scores[int(step)][validator.curve] = float(validator.score(*(seen[name] for name in validator.needs)))
+    # A validator that is younger than the run scores what the run left for it; so does one that compares evaluations.
+    steps = {int(step): at_step(evaluations, int(step)) for step in evaluations[names.STEPS]}
+    for step, score in score_steps(selection, steps).items():
+        scores[step][curve_of(selection)] = score
 
 
 def at_step(evaluations: Evaluations, step: int) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Command line: `python -m sweeps {list, run, show, replay, report}`."""
+"""Command line: `python -m sweeps {list, run, status, show, replay, report}`."""
 
 import sys
 from collections.abc import Sequence
@@ -27,7 +27,15 @@ them. Another recipe, space or objective is another study.
   python -m sweeps run alpha --trials 40 --seeds 5 --workers 4
   python -m sweeps run alpha --pair mnist_to_mnist_m --method cdan --steps 2000
   python -m sweeps run recipe --objective source_accuracy --sampler random
+  python -m sweeps run alpha --pruner hyperband
   python -m sweeps run my_module:my_sweep --ordered""",
+    "status": """usage: python -m sweeps status NAME [OPTIONS]
+
+What is being trained, what is complete, pruned and failed and why, and about how long the rest takes; takes the options
+of run, which name the study.
+
+  python -m sweeps status demo
+  python -m sweeps status alpha --pair mnist_to_usps""",
     "show": """usage: python -m sweeps show NAME [OPTIONS]
 
 The best trials so far; takes the options of run, which name the study.
@@ -40,8 +48,9 @@ Train trial K's runs again from its stored settings, apart from the record, and 
   python -m sweeps replay demo --trial 3""",
     "report": """usage: python -m sweeps report NAME [--fresh N] [OPTIONS]
 
-Train the winner, the recipe as it is and four peers' schedules on N seeds that the search has not seen (5 unless told),
-and write what the search has shown: differences with intervals, the search's optimism, each validator's regret.
+Train the winner, the recipe as it is, the best of every other family, the paper's schedule and four peers' on N seeds
+that the search has not seen (5 unless told), and a few of the pruned trials to their end; write what the search has
+shown: differences with intervals, the search's optimism, what pruning saved, each validator's regret.
 
   python -m sweeps report demo
   python -m sweeps report alpha --pair mnist_to_usps --fresh 10""",
@@ -50,6 +59,7 @@ USAGE = """usage: python -m sweeps COMMAND
 
   list                       the named sweeps and their studies
   run NAME [OPTIONS]         run what is missing of a sweep
+  status NAME [OPTIONS]      what runs, what is done, how long the rest takes
   show NAME [OPTIONS]        its best trials so far
   replay NAME --trial K      train one trial again and compare the bits
   report NAME [--fresh N]    confirm the winner on fresh seeds and write what the search has shown
@@ -96,9 +106,10 @@ def run(name: str, options: Sequence[str]) -> int:
         if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
             print_trials(sweep, study)
             if launch.order.publish:
-                from sweeps.figures import draw_sweep
+                from sweeps.figures import draw_one
 
-                console.print(f"figure: {draw_sweep(sweep, study, names.RESULTS / 'figures')}", markup=False)
+                path = names.RESULTS / "figures" / f"sweep_{sweep.name}.png"
+                console.print(f"figure: {draw_one('history', sweep, study, path)}", markup=False)
         if outcome.undelivered:
             console.print(
                 f"not in MLflow: {outcome.undelivered}\neverything is kept in {names.runs_root()}; send it later with "
@@ -116,18 +127,30 @@ def run(name: str, options: Sequence[str]) -> int:
 
 def show(name: str, options: Sequence[str]) -> int:
     from sweeps.launch import read_command
-    from sweeps.study import journal_of, list_studies, open_study
+    from sweeps.status import open_begun
+    from sweeps.study import open_study
 
     launch = read_command("show", name, options)
     if launch.help:
         print(launch.help)
         return 0
     for sweep in launch.sweeps:
-        if not journal_of(sweep.study_name).exists():
-            others = ", ".join(list_studies(sweep.name))
-            hint = f"; begun with other options: {others}" if others else ""
-            raise BadInput(f"sweep {name} has no trial yet; start it with: python -m sweeps run {name}{hint}")
+        open_begun(sweep)
         print_trials(sweep, open_study(sweep.study_name))
+    return 0
+
+
+def status(name: str, options: Sequence[str]) -> int:
+    from sweeps.launch import read_command
+    from sweeps.status import describe_status
+
+    launch = read_command("status", name, options)
+    if launch.help:
+        print(launch.help)
+        return 0
+    for sweep in launch.sweeps:
+        for line in describe_status(sweep):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
     return 0
 
 
@@ -168,11 +191,13 @@ def replay(name: str, trial: str, options: Sequence[str]) -> int:
 
 
 def report(name: str, options: Sequence[str]) -> int:
+    from experiments.record.files import write_atomically
+    from experiments.record.folder import folder_of, is_finished
     from experiments.work.bundles import bundle
     from experiments.work.driver import work_off
     from sweeps.launch import read_command
-    from sweeps.report import completed, list_contenders, write_report
-    from sweeps.study import folder_of_study, open_study
+    from sweeps.report import completed, draw_sample, list_contenders, names_default, write_report
+    from sweeps.study import folder_of_study, open_study, suggested
 
     fresh, options = _take(options, "--fresh", "5")
     if not fresh.isdigit() or int(fresh) < 1:
@@ -182,21 +207,24 @@ def report(name: str, options: Sequence[str]) -> int:
         study = open_study(sweep.study_name)
         if not completed(study):
             raise BadInput(f"study {sweep.study_name} has no complete trial yet: python -m sweeps run {name}")
-        contenders = list_contenders(sweep, study, int(fresh))
+        contenders, sample = list_contenders(sweep, study, int(fresh)), draw_sample(sweep, study)
+        confirming = [run for contender in contenders for run in contender.runs]
+        pruned = [run for trial in sample for run in sweep.experiments(suggested(sweep, trial))]
         outcome = work_off(
-            [run for contender in contenders for run in contender.runs],
+            [*confirming, *pruned],
             f"sweep_{sweep.name}_confirmation",
             open_pool=lambda bundles: launch.how.open_pool(bundles, launch.modules),
             bundle=lambda experiments: bundle(experiments, launch.how.machine),
             console=console,
         )
-        if outcome.interrupted or outcome.failed or outcome.in_use:
-            for failure in outcome.failed:
-                console.print(f"failed: {failure}", style="red", markup=False, soft_wrap=True)
+        for failure in outcome.failed:
+            console.print(f"failed: {failure}", style="red", markup=False, soft_wrap=True)
+        failed = [each for each in contenders if not all(is_finished(folder_of(run.hash)) for run in each.runs)]
+        if outcome.interrupted or outcome.in_use or any(names_default(each) for each in failed):
             return outcome.exit_code
         path = folder_of_study(sweep.study_name) / "report.md"
-        text = write_report(sweep, study, contenders)
-        path.write_text(text)
+        text = write_report(sweep, study, [each for each in contenders if each not in failed], sample, failed)
+        write_atomically(path, text.encode())
         console.print(text, highlight=False, markup=False, soft_wrap=True)
         console.print(f"report: {path}", highlight=False, markup=False, soft_wrap=True)
     return 0
@@ -222,6 +250,8 @@ def main(arguments: list[str]) -> int:
             return list_sweeps()
         case ["run", name, *options]:
             return run(name, options)
+        case ["status", name, *options]:
+            return status(name, options)
         case ["show", name, *options]:
             return show(name, options)
         case ["replay", name, *options] if "--trial" in options[:-1]:
@@ -230,7 +260,7 @@ def main(arguments: list[str]) -> int:
             return report(name, options)
         case ["replay", *_]:
             raise BadInput("replay needs a sweep and a trial: python -m sweeps replay NAME --trial K")
-        case ["run" | "show" | "report" as verb]:
+        case ["run" | "status" | "show" | "report" as verb]:
             raise BadInput(f"{verb} needs the name of a sweep: python -m sweeps list")
         case ["list", *rest]:
             raise BadInput(f"list takes no arguments, got {' '.join(rest)}")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import random
 import statistics
 import warnings
 from collections.abc import Sequence
@@ -10,18 +11,22 @@ from dataclasses import dataclass
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
-from scipy import stats
 
 from experiments.experiment import Experiment
 from experiments.methods import Adversarial
+from experiments.record.folder import folder_of, is_finished
 from experiments.record.names import TARGET_ACCURACY
 from experiments.validators import VALIDATORS
 from grl import presets
+from results.statistics import LEVEL, Estimate, estimate_paired, holm
+from sweeps.pruning import plan_stages
 from sweeps.spaces import with_alpha
-from sweeps.study import SHOWN, read_last, suggested
+from sweeps.study import RUNS, SHOWN, read_last, read_last_seen, suggested
 from sweeps.sweep import Sweep
 
 FRESH = 1000  # the first seed of the confirmation; searches count from 0
+SAMPLE = 3  # of the pruned trials, trained to their end
+DEFAULT, PAPER = "the recipe as it is", "the paper's ramp"
 PEERS = {
     "the authors' Caffe layer": presets.CAFFE,
     "Transfer-Learning-Library": presets.TRANSFER_LEARNING_LIBRARY,
@@ -42,42 +47,120 @@ class Contender:
         return np.array([read_last(run)[TARGET_ACCURACY] for run in self.runs])
 
 
+def names_default(contender: Contender) -> bool:
+    """Whether the recipe as it is is, or is among, what a contender stands for."""
+    return DEFAULT in contender.name.split(" = ")
+
+
 def completed(study: optuna.Study) -> list[FrozenTrial]:
     """The trials that have a value."""
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
 def list_contenders(sweep: Sweep, study: optuna.Study, seeds: int) -> list[Contender]:
-    """The winner, the recipe as it is, and, where there is an alpha, four peers' schedules.
+    """The winner, the recipe as it is, the best of every other family, and, where there is an alpha, the paper's
+    schedule and four peers'.
 
-    Peers whose schedules are the same over the steps of this recipe are one contender.
+    Settings that are the same over the steps of this recipe are one contender.
     """
-    best, steps = study.best_trial, sweep.recipe.steps
-    settings = {f"trial {best.number}": suggested(sweep, best), "the recipe as it is": sweep.recipe}
+    best = study.best_trial
+    settings = {f"trial {best.number}": suggested(sweep, best), DEFAULT: sweep.recipe}
+    for family, trial in best_of_families(completed(study)).items():
+        if trial.number != best.number:
+            settings[f"best {family}: trial {trial.number}"] = suggested(sweep, trial)
     if isinstance(sweep.recipe.method, Adversarial):
-        same: dict[tuple[float, ...], list[str]] = {}
-        for name, alpha in PEERS.items():
-            course = tuple(round(alpha(step / steps, step=step), 9) for step in range(0, steps, max(1, steps // 100)))
-            same.setdefault(course, []).append(name)
-        settings |= {" = ".join(names): with_alpha(sweep.recipe, PEERS[names[0]]) for names in same.values()}
+        settings |= {name: with_alpha(sweep.recipe, alpha) for name, alpha in {PAPER: presets.PAPER, **PEERS}.items()}
+    same: dict[object, list[str]] = {}
+    for name, setting in settings.items():
+        same.setdefault(_course(setting), []).append(name)
     return [
-        Contender(name, [dataclasses.replace(each, seed=FRESH + seed) for seed in range(seeds)])
-        for name, each in settings.items()
+        Contender(
+            " = ".join(names), [dataclasses.replace(settings[names[0]], seed=FRESH + seed) for seed in range(seeds)]
+        )
+        for names in same.values()
     ]
+
+
+def _course(setting: Experiment) -> object:
+    # Equal for settings that train alike: the experiment, with alpha's course over its steps in place of alpha.
+    setting = dataclasses.replace(setting, seed=0)
+    if not isinstance(setting.method, Adversarial):
+        return setting.hash
+    steps, alpha = setting.steps, setting.method.alpha
+    course = tuple(round(alpha(step / steps, step=step), 9) for step in range(0, steps, max(1, steps // 100)))
+    return with_alpha(setting, presets.PAPER).hash, course
+
+
+def best_of_families(trials: Sequence[FrozenTrial]) -> dict[str, FrozenTrial]:
+    """The best trial of every family of schedules; none where the space has no families."""
+    families: dict[str, FrozenTrial] = {}
+    for trial in sorted(trials, key=lambda trial: trial.value or 0.0):
+        if "schedule" in trial.params:
+            families[str(trial.params["schedule"])] = trial
+    return dict(sorted(families.items(), key=lambda item: -(item[1].value or 0.0)))
+
+
+def draw_sample(sweep: Sweep, study: optuna.Study) -> list[FrozenTrial]:
+    """A few of the pruned trials, the same ones every time."""
+    pruned = study.get_trials(deepcopy=False, states=(TrialState.PRUNED,))
+    return sorted(
+        random.Random(sweep.search.seed).sample(pruned, min(SAMPLE, len(pruned))), key=lambda trial: trial.number
+    )
+
+
+def describe_pruning(sweep: Sweep, study: optuna.Study, sample: Sequence[FrozenTrial]) -> str:
+    """What pruning saved, and whether it threw away the winner, by a sample that was trained to its end."""
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    pruned = [trial for trial in trials if trial.state == TrialState.PRUNED]
+    stages = plan_stages(sweep.search, sweep.experiments(sweep.recipe))
+    whole = sum(stage.steps for stage in stages)
+    spent = sum(
+        sum(stage.steps for stage in stages[: len(trial.intermediate_values)]) if trial in pruned else whole
+        for trial in trials
+    )
+    text = (
+        f"{sweep.search.pruner.capitalize()} pruned {len(pruned)} of {len(trials)} trials and saved "
+        f"{1 - spent / (whole * len(trials)):.0%} of the steps ({spent:,} of {whole * len(trials):,} were trained)."
+    )
+    if not sample:
+        return text
+    best = study.best_trial
+    ends = {
+        trial.number: statistics.fmean(
+            read_last(run)[sweep.search.curve] for run in sweep.experiments(suggested(sweep, trial))
+        )
+        for trial in sample
+        if all(is_finished(folder_of(name)) for name in trial.user_attrs[RUNS])
+    }
+    failed = len(sample) - len(ends)
+    better = [f"trial {number} ({value:.4f})" for number, value in ends.items() if value > (best.value or 0.0)]
+    shown = ", ".join(f"trial {number} {value:.4f}" for number, value in ends.items())
+    verdict = f"{' and '.join(better)} would have beaten" if better else "none would have beaten"
+    return (
+        f"{text} {len(ends)} of them, drawn at random, were trained to their end ({shown}"
+        f"{f'; {failed} more failed' * bool(failed)}): {verdict} trial {best.number} ({best.value:.4f})."
+    )
 
 
 def regrets(sweep: Sweep, trials: Sequence[FrozenTrial]) -> dict[str, float]:
     """What each validator would have cost: the best trial's target accuracy less that of the trial it would choose.
 
-    Means over the seeds of a trial; a validator whose scores were not recorded is left out.
+    Means over the seeds of a trial; a validator whose scores were not recorded is left out. One that compares
+    candidates compares the last evaluations of all runs.
     """
-    last = [[read_last(run) for run in sweep.experiments(suggested(sweep, trial))] for trial in trials]
-    accuracy = [statistics.fmean(values[TARGET_ACCURACY] for values in seeds) for seeds in last]
+    accuracy = [trial.user_attrs[TARGET_ACCURACY] for trial in trials]
     costs = {}
     for name, validator in VALIDATORS.items():
-        if all(validator.curve in values for seeds in last for values in seeds):
-            scores = [statistics.fmean(values[validator.curve] for values in seeds) for seeds in last]
-            costs[name] = max(accuracy) - accuracy[int(np.argmax(scores))]
+        if validator.compares:
+            runs = [sweep.experiments(suggested(sweep, trial)) for trial in trials]
+            seen = [[read_last_seen(run, need) for seeds in runs for run in seeds] for need in validator.needs]
+            each = iter(validator.score(*map(np.stack, seen)))
+            scores = [statistics.fmean(float(next(each)) for _ in seeds) for seeds in runs]
+        elif all(validator.curve in trial.user_attrs for trial in trials):
+            scores = [trial.user_attrs[validator.curve] for trial in trials]
+        else:
+            continue
+        costs[name] = max(accuracy) - accuracy[int(np.argmax(scores))]
     return costs
 
 
@@ -86,16 +169,34 @@ def importances(study: optuna.Study) -> dict[str, float]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return optuna.importance.get_param_importances(study)
+            evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+            return optuna.importance.get_param_importances(study, evaluator=evaluator)
     except (ValueError, RuntimeError):  # too few trials, or no spread
         return {}
 
 
-def write_report(sweep: Sweep, study: optuna.Study, contenders: Sequence[Contender]) -> str:
-    """The report in Markdown; every run of the contenders must be done."""
+def write_report(
+    sweep: Sweep,
+    study: optuna.Study,
+    contenders: Sequence[Contender],
+    sample: Sequence[FrozenTrial] = (),
+    failed: Sequence[Contender] = (),
+) -> str:
+    """The report in Markdown; every run of the contenders must be done, and the recipe is one of them.
+
+    Args:
+        sweep: What was searched.
+        study: What came of it.
+        contenders: As `list_contenders` gives them.
+        sample: Of the pruned trials; those that did not fail were trained to their end.
+        failed: Contenders of which a run has failed.
+    """
     trials, best, search = completed(study), study.best_trial, sweep.search
-    winner, default = contenders[0].accuracies(), contenders[1].accuracies()
-    promised = best.user_attrs[TARGET_ACCURACY]
+    accuracies = {contender.name: contender.accuracies() for contender in contenders}
+    promised, default = best.user_attrs[TARGET_ACCURACY], next(each.name for each in contenders if names_default(each))
+    first = next((name for name in accuracies if f"trial {best.number}" in name.split(" = ")), None)
+    compared = {name: estimate_paired(each, accuracies[default]) for name, each in accuracies.items()}
+    adjusted = dict(zip(compared, holm([each.p_value for each in compared.values()]), strict=True))
     lines = [
         f"# {sweep.study_name}",
         "",
@@ -103,31 +204,43 @@ def write_report(sweep: Sweep, study: optuna.Study, contenders: Sequence[Contend
         f"objective {search.objective} at the last step"
         + (" (**chosen by target labels**)." if search.sees_target_labels else "; no target label was used to choose."),
         "",
-        f"**{_conclude(sweep, best, winner, default)}**",
-        "",
-        f"In the search, trial {best.number} reached a target accuracy of {promised:.3f}; on {len(winner)} fresh seeds "
-        f"it is {winner.mean():.3f}: the search was optimistic by {promised - winner.mean():+.3f}.",
-        "",
-        "| on fresh seeds | target accuracy | seeds' values | less the recipe | 95 % interval |",
-        "| --- | ---: | --- | ---: | ---: |",
     ]
-    for contender in contenders:
-        values = contender.accuracies()
+    if first is None:
+        lines += [f"**The search chose {best.user_attrs[SHOWN]}, which failed on fresh seeds.**", ""]
+    else:
+        winner = accuracies[first]
+        lines += [
+            f"**{conclude(best.user_attrs[SHOWN], compared[first], len(winner))}**",
+            "",
+            f"In the search, trial {best.number} reached a target accuracy of {promised:.3f}; on {len(winner)} fresh "
+            f"seeds it is {winner.mean():.3f}: the search was optimistic by {promised - winner.mean():+.3f}.",
+            "",
+        ]
+    if search.pruner != "none":
+        lines += [describe_pruning(sweep, study, sample), ""]
+    lines += [
+        f"| on fresh seeds, on {sweep.recipe.pair} | target accuracy | seeds' values | less the recipe | 95 % interval "
+        "| p, Holm |",
+        "| --- | ---: | --- | ---: | ---: | ---: |",
+    ]
+    for name, values in sorted(accuracies.items(), key=lambda item: -item[1].mean()):
         spread = f" ± {values.std(ddof=1):.3f}" if len(values) > 1 else ""
-        each = " ".join(f"{value:.3f}" for value in values)
-        low, high, _ = paired_interval(values, default)
-        interval = "" if contender is contenders[1] or math.isnan(low) else f"{low:+.3f} to {high:+.3f}"
-        less = "" if contender is contenders[1] else f"{values.mean() - default.mean():+.3f}"
-        lines.append(f"| {contender.name} | {values.mean():.3f}{spread} | {each} | {less} | {interval} |")
-    families: dict[str, list[FrozenTrial]] = {}
-    for trial in trials:
-        families.setdefault(str(trial.params.get("schedule", "all")), []).append(trial)
-    lines += ["", "| family | trials | best objective | its setting | its target accuracy in hindsight |"]
-    lines += ["| --- | ---: | ---: | --- | ---: |"]
-    for family, members in sorted(families.items(), key=lambda item: -max(trial.value or 0 for trial in item[1])):
-        top = max(members, key=lambda trial: trial.value or 0)
+        each, shown = " ".join(f"{value:.3f}" for value in values), f"**{name}**" if name == first else name
+        less = ["", "", ""]
+        if name != default:
+            mean, low, high, _ = compared[name]
+            less[0] = f"{mean:+.3f}"
+            less[1:] = ["", ""] if math.isnan(low) else [f"{low:+.3f} to {high:+.3f}", f"{adjusted[name]:.3f}"]
+        lines.append(f"| {shown} | {values.mean():.3f}{spread} | {each} | {' | '.join(less)} |")
+    lines += [f"| {contender.name} | failed | | | | |" for contender in failed]
+    lines += ["", "p: paired t-test over seeds, adjusted over this table's comparisons (Holm)."]
+    if families := best_of_families(trials):
+        lines += ["", "| family | trials | best objective | its setting | its target accuracy in hindsight |"]
+        lines += ["| --- | ---: | ---: | --- | ---: |"]
+    for family, top in families.items():
+        count = sum(trial.params.get("schedule") == family for trial in trials)
         hindsight = top.user_attrs[TARGET_ACCURACY]
-        lines.append(f"| {family} | {len(members)} | {top.value:.4f} | {top.user_attrs[SHOWN]} | {hindsight:.3f} |")
+        lines.append(f"| {family} | {count} | {top.value:.4f} | {top.user_attrs[SHOWN]} | {hindsight:.3f} |")
     lines += ["", "| validator | regret: best trial's target accuracy less the chosen one's |", "| --- | ---: |"]
     lines += [f"| {name} | {cost:.3f} |" for name, cost in regrets(sweep, trials).items()]
     if shares := importances(study):
@@ -136,23 +249,16 @@ def write_report(sweep: Sweep, study: optuna.Study, contenders: Sequence[Contend
     return "\n".join(lines) + "\n"
 
 
-def paired_interval(values: np.ndarray, reference: np.ndarray) -> tuple[float, float, float]:
-    """95 % interval of the mean difference, and the two-sided p, of the paired t-test; NaN for fewer than two seeds or
-    without any spread."""
-    if len(values) < 2 or np.ptp(values - reference) == 0:
-        return math.nan, math.nan, math.nan
-    test = stats.ttest_rel(values, reference)
-    interval = test.confidence_interval()
-    return float(interval.low), float(interval.high), float(test.pvalue)
+def conclude(setting: str, compared: Estimate, seeds: int) -> str:
+    """The one sentence: what was chosen, and whether it differs from the recipe by more than noise.
 
-
-def _conclude(sweep: Sweep, best: FrozenTrial, winner: np.ndarray, default: np.ndarray) -> str:
-    low, high, p_value = paired_interval(winner, default)
-    setting, difference = best.user_attrs[SHOWN], winner.mean() - default.mean()
+    The winner was named before its fresh seeds were trained: one test, at its own level.
+    """
+    difference, low, high, p_value = compared
     if math.isnan(p_value):
-        return f"The search chose {setting}. With {len(winner)} fresh seeds nothing can be said of its difference."
-    evidence = f"{difference:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}, p = {p_value:.3f}, n = {len(winner)}"
-    if p_value < 0.05:
+        return f"The search chose {setting}. With {seeds} fresh seeds nothing can be said of its difference."
+    evidence = f"{difference:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}, p = {p_value:.3f}, n = {seeds}"
+    if p_value < LEVEL:
         side = "above" if difference > 0 else "below"
         return f"The search chose {setting}: on fresh seeds it is {side} the recipe as it is ({evidence})."
     return f"The search chose {setting}: no difference from the recipe as it is beyond noise ({evidence})."

@@ -4,19 +4,19 @@ The driver's process alone writes the journal. A trial that it was killed in is 
 journal, its runs in their folders.
 """
 
-import json
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import filelock
+import numpy as np
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from experiments.errors import BadInput
@@ -24,18 +24,22 @@ from experiments.experiment import Experiment, show_method
 from experiments.randomness import derive_seed
 from experiments.record.delivery import Destination, address, deliver_all
 from experiments.record.files import read_json, writing_to
-from experiments.record.folder import folder_of, is_finished, read_status
-from experiments.record.names import RESULT, SOURCE_ACCURACY, TARGET_ACCURACY, runs_root
+from experiments.record.folder import folder_of, is_finished, mark_stopped, read_points, read_status
+from experiments.record.names import EVALUATIONS, RESULT, SOURCE_ACCURACY, runs_root
 from experiments.training.machine import AUTOMATIC, Machine
 from experiments.work.bundles import Bundle, bundle
 from experiments.work.courier import Courier
 from experiments.work.driver import Ended
+from sweeps.journal import Journal, mend
+from sweeps.pruning import Stage, build_pruner, plan_stages
 from sweeps.samplers import GridTrial, build_sampler
 from sweeps.sweep import Sweep
 
 TRY_AGAIN_S = 1.0
 # Attributes of studies and trials.
-IDENTITY, EXHAUSTED, SHOWN, RUNS, FAILURE = "identity", "exhausted", "shown", "runs", "failure"
+IDENTITY, EXHAUSTED = "identity", "exhausted"
+SHOWN, RUNS, FAILURE, START = "shown", "runs", "failure", "start"
+HELD, HELD_S = "held", 1.0  # longer than whoever looks whether it is held
 
 
 def folder_of_study(study_name: str) -> Path:
@@ -65,42 +69,33 @@ def holding(sweep: Sweep) -> Iterator[None]:
     with writing_to(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with filelock.FileLock(path.parent / "held", timeout=0):
-                _mend(path)
+            with filelock.FileLock(path.parent / HELD, timeout=HELD_S):
+                mend(path)
                 yield
         except filelock.Timeout:
             raise BadInput(f"another process is working on sweep {sweep.study_name}") from None
 
 
-def _mend(path: Path) -> None:
-    """Cut a last line that a full disk or a kill has torn, and the lock that a killed driver has left.
-
-    Raises:
-        BadInput: a line before the last is damaged.
-    """
-    path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if whole != content:
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
-    for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            json.loads(line)
-        except ValueError:
-            raise BadInput(
-                f"line {number} of {path} is damaged; move {path.parent} away to begin this study anew"
-            ) from None
+def is_held(study_name: str) -> bool:
+    """Whether a driver is at work on a study."""
+    path = folder_of_study(study_name) / HELD
+    try:
+        with filelock.FileLock(path, timeout=0):
+            return False
+    except (filelock.Timeout, OSError):  # a folder that cannot be written is somebody else's
+        return path.exists()
 
 
 def open_study(study_name: str, *, create: bool = False) -> optuna.Study:
-    """Open a study.
+    """Open a study; whoever only looks at one writes nothing into its journal.
 
     Raises:
         BadInput: there is none and none is to be made.
     """
+    return _load(study_name, create=create)[0]
+
+
+def _load(study_name: str, *, create: bool) -> tuple[optuna.Study, Journal]:
     path = journal_of(study_name)
     if not path.exists() and not create:
         raise BadInput(f"there is no study {study_name}: {path} does not exist")
@@ -109,10 +104,33 @@ def open_study(study_name: str, *, create: bool = False) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        storage = JournalStorage(JournalFileBackend(str(path)))
-    if study_name in optuna.get_all_study_names(storage):  # looking at a study writes nothing into its journal
-        return optuna.load_study(study_name=study_name, storage=storage)
-    return optuna.create_study(study_name=study_name, storage=storage, direction="maximize")
+        storage = JournalStorage(journal := Journal(path))
+    if study_name in optuna.get_all_study_names(storage):
+        return optuna.load_study(study_name=study_name, storage=storage), journal
+    return optuna.create_study(study_name=study_name, storage=storage, direction="maximize"), journal
+
+
+@dataclass
+class Opened:
+    """A trial that is asked for and not told.
+
+    Attributes:
+        trial: Optuna's.
+        stages: What is trained of it, one after the other.
+        place: The stage that is in work.
+        due: When that ends, by the clock of an ordered study, which counts steps.
+        left: Hashes of the runs that the pool has not given back in this stage.
+    """
+
+    trial: optuna.Trial
+    stages: list[Stage]
+    place: int
+    due: int
+    left: set[str] = field(default_factory=set)
+
+    @property
+    def stage(self) -> Stage:
+        return self.stages[self.place]
 
 
 class Study:
@@ -122,8 +140,8 @@ class Study:
         sweep: What is searched.
         say: Receives a line about each trial that is told.
         machine: How the runs are computed.
-        ordered: Tell results in the order of the trials, each just before the trial `ahead` further is asked for: the
-            study then repeats itself bit for bit, at the cost of waiting for the slowest.
+        ordered: Judge trials in the order in which `ahead` equally fast workers would end them, and ask for another one
+            only then: the study repeats itself bit for bit, at the cost of waiting for the slowest.
         ahead: How many trials are in work at once when ordered.
     """
 
@@ -137,16 +155,26 @@ class Study:
         ahead: int = 1,
     ):
         self.sweep, self.say, self.machine, self.ordered, self.ahead = sweep, say, machine, ordered, ahead
-        self.study = open_study(sweep.study_name, create=True)
+        self.study, self._journal = _load(sweep.study_name, create=True)
         self._check_identity()
+        self.study.pruner = build_pruner(sweep.search, sweep.recipe)
         self._waiting: list[Bundle] = []
+        self._until: dict[Bundle, int | None] = {}
         self._numbers: dict[str, int] = {}  # the trial that a run is trained for, by the run's hash
-        self._open: dict[int, tuple[optuna.Trial, list[Experiment]]] = {}  # trials that are asked and not told
+        self._open: dict[int, Opened] = {}
         self._later: list[tuple[float, Bundle]] = []  # in use by another process: when to try again
-        self._finished: set[str] = set()
-        self.begun = len(self._trials())
-        for frozen in self._trials(TrialState.RUNNING):
-            self._begin(optuna.Trial(self.study, frozen._trial_id))
+        self._now = 0  # the clock of an ordered study
+        trials = self._trials()
+        self.begun = len(trials)
+        self._seed_sampler()
+        for frozen in trials:
+            stages = plan_stages(sweep.search, sweep.experiments(suggested(sweep, frozen)))
+            judged = len(frozen.intermediate_values)
+            judged = {TrialState.COMPLETE: len(stages), TrialState.FAIL: judged + 1}.get(frozen.state, judged)
+            ends = frozen.user_attrs.get(START, 0) + _steps(stages[:judged])
+            self._now = max(self._now, ends)
+            if frozen.state == TrialState.RUNNING:
+                self._begin(Opened(optuna.Trial(self.study, frozen._trial_id), stages, judged, ends))
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False, states=states or None)
@@ -157,6 +185,11 @@ class Study:
             self.study.set_user_attr(IDENTITY, now)
         elif (begun := self.study.user_attrs[IDENTITY]) != now:
             raise BadInput(f"study {self.sweep.study_name} was begun as {begun}, this sweep is {now}")
+
+    def _seed_sampler(self) -> None:
+        # A sampler of its own for each trial: a study that was interrupted goes on with the same suggestions.
+        seed = derive_seed(self.sweep.search.seed, f"trial {self.begun}") % 2**32
+        self.study.sampler = build_sampler(self.sweep.search.sampler, seed)
 
     @property
     def missing(self) -> int:
@@ -177,67 +210,123 @@ class Study:
             self._ask()
         return self._waiting.pop(0) if self._waiting else None
 
+    def until(self, members: Bundle) -> int | None:
+        return self._until.get(members)
+
     def _may_ask(self) -> bool:
         if not self.ordered:
             return True
-        while len(self._open) >= self.ahead:  # the oldest is told, if it has ended
-            if not self._tell_if_ended(min(self._open)):
+        while len(self._open) >= self.ahead:
+            if not self._judge_if_ended(self._first()):
                 return False
         return True
 
-    def _ask(self) -> None:
-        # A sampler of its own for each trial: a study that was interrupted goes on with the same suggestions.
-        seed = derive_seed(self.sweep.search.seed, f"trial {self.begun}") % 2**32
-        self.study.sampler = build_sampler(self.sweep.search.sampler, seed)
-        self.begun += 1
-        self._begin(self.study.ask())
+    def _first(self) -> int:
+        # Of the open trials, the one whose stage ends first.
+        return min(self._open, key=lambda number: (self._open[number].due, number))
 
-    def _begin(self, trial: optuna.Trial) -> None:
-        asked: Any = GridTrial(trial) if self.sweep.search.sampler == "grid" else trial
-        experiment = self.sweep.suggest(self.sweep.recipe, asked)
-        runs = self.sweep.experiments(experiment)
-        if SHOWN not in trial.user_attrs:
+    def _ask(self) -> None:
+        self._seed_sampler()
+        with self._journal.together():
+            trial = self.study.ask()
+            asked: Any = GridTrial(trial) if self.sweep.search.sampler == "grid" else trial
+            experiment = self.sweep.suggest(self.sweep.recipe, asked)
+            runs = self.sweep.experiments(experiment)
             trial.set_user_attr(SHOWN, show_changes(self.sweep.recipe, experiment))
             trial.set_user_attr(RUNS, [run.hash for run in runs])
-        self._open[trial.number] = (trial, runs)
-        self._numbers |= {run.hash: trial.number for run in runs}
-        for run in runs:
-            address(folder_of(run.hash), self.destination(run))
-        self._waiting += bundle(runs, self.machine)
+            if self.ordered:
+                trial.set_user_attr(START, self._now)
+        self.begun += 1
+        self._begin(Opened(trial, plan_stages(self.sweep.search, runs), 0, self._now))
+
+    def _begin(self, opened: Opened) -> None:
+        """Hand out the stage that a trial is in."""
+        self._open[opened.trial.number] = opened
+        opened.due += opened.stage.steps
+        self._hand_out(opened, opened.stage.runs)
+
+    def _hand_out(self, opened: Opened, runs: Sequence[Experiment], after_s: float = 0.0) -> None:
+        opened.left |= {run.hash for run in runs}
+        self._numbers |= {run.hash: opened.trial.number for run in runs}
+        members = bundle(runs, self.machine)
+        self._until |= dict.fromkeys(members, opened.stage.until)
+        self._waiting += [] if after_s else members
+        self._later += [(time.monotonic() + after_s, each) for each in members] if after_s else []
 
     def told(self, ended: Ended) -> None:
-        self._finished |= {run.hash for run in ended.members if run not in ended.in_use}
-        self._later += [(time.monotonic() + TRY_AGAIN_S, (run,)) for run in ended.in_use]
-        for number in [] if self.ordered and self.missing else sorted(self._open):
-            if not self._tell_if_ended(number) and self.ordered:
-                return
+        done = {run.hash for run in ended.members if run not in ended.in_use}
+        for opened in self._open.values():
+            opened.left -= done
+        for run in ended.in_use:
+            self._until[run,] = self._until[ended.members]
+            self._later.append((time.monotonic() + TRY_AGAIN_S, (run,)))
+        if self.ordered and self.missing:
+            return  # judged as late as before the next trial is asked for
+        while self._open and self.ordered and self._judge_if_ended(self._first()):
+            pass
+        for number in [] if self.ordered else sorted(self._open):
+            self._judge_if_ended(number)
 
-    def _tell_if_ended(self, number: int) -> bool:
-        trial, runs = self._open[number]
-        if not all(run.hash in self._finished for run in runs):
+    def _judge_if_ended(self, number: int) -> bool:
+        """Judge a trial whose stage has ended: it goes on, is given up, or has its value."""
+        opened = self._open[number]
+        if opened.left:
             return False
-        del self._open[number]
-        failure = next(filter(None, map(failure_of, runs)), "")
-        if failure:  # a diverged run is a failed trial, never an accuracy of 0
-            trial.set_user_attr(FAILURE, failure)
-            self._tell(trial, state=TrialState.FAIL)
-            self.say(f"trial {number}: {trial.user_attrs[SHOWN]} -> FAILED: {failure}")
+        trial, stage = opened.trial, opened.stage
+        self._now = max(self._now, opened.due)
+        if failure := next(filter(None, map(failure_of, stage.runs)), ""):
+            with self._journal.together():  # a diverged run is a failed trial, never an accuracy of 0
+                self._give_up(opened, TrialState.FAIL, failure)
             return True
-        last = [read_last(run) for run in runs]
-        curve = self.sweep.search.curve
-        if any(curve not in values for values in last):
-            raise BadInput(
-                f"objective {self.sweep.search.objective} needs {curve}, which runs on {runs[0].pair} do not record"
-            )
-        for hindsight in (SOURCE_ACCURACY, TARGET_ACCURACY):
-            trial.set_user_attr(hindsight, statistics.fmean(values[hindsight] for values in last))
-        value = statistics.fmean(values[curve] for values in last)
-        self._tell(trial, value)
-        self.say(f"trial {number}: {trial.user_attrs[SHOWN]} -> {value:.4f}")
+        scores = [read_scores(run, stage.until) for run in stage.runs]
+        if any(each is None for each in scores):  # whoever trained it was stopped before the stage's end
+            again = [run for run, each in zip(stage.runs, scores, strict=True) if each is None]
+            self._hand_out(opened, again, TRY_AGAIN_S)
+            return False
+        value = self._mean(opened, [each for each in scores if each is not None], self.sweep.search.curve)
+        with self._journal.together():
+            if self.sweep.search.pruner != "none":
+                trial.report(value, stage.mark)
+            if stage is opened.stages[-1]:
+                self._complete(opened)
+                return True
+            if trial.should_prune():
+                of_all = f"seed {stage.mark}" if stage.until is None else f"step {stage.until} of {stage.runs[0].steps}"
+                self._give_up(opened, TrialState.PRUNED, f"pruned after {of_all} with {value:.4f}")
+                return True
+        opened.place += 1
+        self._begin(opened)
         return True
 
-    def _tell(self, trial: optuna.Trial, value: float | None = None, state: TrialState | None = None) -> None:
-        self.study.tell(trial, value, state=state)
+    def _complete(self, opened: Opened) -> None:
+        trial = opened.trial
+        runs = dict.fromkeys(run for stage in opened.stages for run in stage.runs)
+        scores = [read_last(run) for run in runs]
+        for name in sorted(set.intersection(*map(set, scores))):
+            trial.set_user_attr(name, self._mean(opened, scores, name))
+        value = self._mean(opened, scores, self.sweep.search.curve)
+        self._tell(opened, value)
+        self.say(f"trial {trial.number}: {trial.user_attrs[SHOWN]} -> {value:.4f}")
+
+    def _mean(self, opened: Opened, scores: Sequence[Mapping[str, float]], name: str) -> float:
+        if any(name not in values for values in scores):
+            pair = opened.stage.runs[0].pair
+            raise BadInput(f"objective {self.sweep.search.objective} needs {name}, which runs on {pair} do not record")
+        return statistics.fmean(values[name] for values in scores)
+
+    def _give_up(self, opened: Opened, state: TrialState, reason: str) -> None:
+        for run in opened.stage.runs:
+            mark_stopped(folder_of(run.hash), reason if state == TrialState.PRUNED else "another seed has failed")
+        trial = opened.trial
+        trial.set_user_attr(FAILURE, reason)
+        self._tell(opened, state=state)
+        self.say(
+            f"trial {trial.number}: {trial.user_attrs[SHOWN]} -> {'FAILED: ' * (state == TrialState.FAIL)}{reason}"
+        )
+
+    def _tell(self, opened: Opened, value: float | None = None, state: TrialState | None = None) -> None:
+        del self._open[opened.trial.number]
+        self.study.tell(opened.trial, value, state=state)
         if getattr(self.study.sampler, "is_exhausted", False):
             self.study.set_user_attr(EXHAUSTED, True)
 
@@ -260,6 +349,10 @@ class Study:
         return destination_of(self.sweep, self._numbers[experiment.hash])
 
 
+def _steps(stages: Sequence[Stage]) -> int:
+    return sum(stage.steps for stage in stages)
+
+
 def destination_of(sweep: Sweep, number: int) -> Destination:
     """Where in MLflow the runs of a trial belong: below its trial, which is below its study."""
     return Destination(f"sweep_{sweep.name}", (sweep.study_name, f"trial {number}"))
@@ -272,13 +365,28 @@ def read_last(experiment: Experiment) -> dict[str, float]:
     return result["last"]
 
 
-def failure_of(experiment: Experiment) -> str:
-    """Why a run that has ended has no result; empty if it has one."""
+def read_last_seen(experiment: Experiment, name: str) -> np.ndarray:
+    """One array of what a finished run's last evaluation has left for validators."""
+    with np.load(folder_of(experiment.hash) / EVALUATIONS) as arrays:
+        return arrays[name][-1]
+
+
+def read_scores(experiment: Experiment, step: int | None) -> dict[str, float] | None:
+    """What a run's evaluation after `step`, or its last one, has measured; None where it did not come so far."""
     folder = folder_of(experiment.hash)
-    if is_finished(folder):
-        return ""
-    status = read_status(folder)
-    return status["message"] or status["status"] if status else "it was never begun"
+    if step is None:
+        return read_last(experiment) if is_finished(folder) else None
+    scores: dict[str, float] = {}
+    for point in read_points(folder):
+        if point["step"] == step:
+            scores |= point["values"]
+    return scores if SOURCE_ACCURACY in scores else None
+
+
+def failure_of(experiment: Experiment) -> str:
+    """Why a run has failed; empty if it has not."""
+    status = read_status(folder_of(experiment.hash))
+    return status["message"] or "it failed" if status and status["status"] == "FAILED" else ""
 
 
 def show_changes(recipe: Experiment, experiment: Experiment) -> str:

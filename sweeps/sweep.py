@@ -13,10 +13,14 @@ import optuna
 from experiments.errors import BadInput, unknown
 from experiments.experiment import Experiment
 from experiments.identity import name_of
-from experiments.validators import TARGET_ORACLE, VALIDATORS, curve_of
+from experiments.validators import TARGET_ORACLE, VALIDATORS, curve_of, find_validator
 
 Suggest = Callable[[Experiment, optuna.Trial], Experiment]
 SAMPLERS = ("tpe", "random", "quasi_random", "grid")
+PRUNERS = ("none", "median", "hyperband", "wilcoxon")
+REDUCTION = 3  # between the evaluations after which trials are judged
+# One-sided, of the signed ranks of n seeds it can be as small as 1 / 2^n: below .1 from 4 seeds on.
+WILCOXON_P, FEWEST_WILCOXON_SEEDS = 0.1, 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +35,8 @@ class Search:
     """The score that is maximised: a validator, which sees no target label, or target_oracle, which does."""
     sampler: Literal["tpe", "random", "quasi_random", "grid"] = "tpe"
     """Who suggests: tpe (multivariate, grouped), random, quasi_random, or grid with 5 values for each number."""
+    pruner: Literal["none", "median", "hyperband", "wilcoxon"] = "none"
+    """Who gives trials up before their end: median or hyperband after 1, 3, 9, … evaluations, wilcoxon after a seed."""
     seed: int = 0
     """Of the sampler."""
 
@@ -38,10 +44,21 @@ class Search:
         for name in ("trials", "seeds"):
             if getattr(self, name) < 1:
                 raise BadInput(f"{name} must be >= 1, got {getattr(self, name)}")
-        if self.sampler not in SAMPLERS:
-            raise unknown("sampler", self.sampler, SAMPLERS)
+        for name, known in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
+            if getattr(self, name) not in known:
+                raise unknown(name, getattr(self, name), known)
+        if self.pruner == "wilcoxon" and self.seeds < FEWEST_WILCOXON_SEEDS:
+            raise BadInput(f"seeds must be >= {FEWEST_WILCOXON_SEEDS} for pruner wilcoxon, got {self.seeds}")
+        if self.pruner != "none" and self.sees_target_labels:
+            raise BadInput(f"pruner must be none with objective {TARGET_ORACLE}: no trial is given up by target labels")
+        if self.pruner == "hyperband" and self.sampler == "grid":
+            raise BadInput("pruner hyperband must have another sampler than grid: each of its brackets is a grid anew")
         if self.objective != TARGET_ORACLE and self.objective not in VALIDATORS and ":" not in self.objective:
             raise unknown("objective", self.objective, (*VALIDATORS, TARGET_ORACLE))
+        if self.objective != TARGET_ORACLE and find_validator(self.objective).compares:
+            raise BadInput(
+                f"objective {self.objective} compares the evaluations of one run and gives none a score alone"
+            )
 
     @property
     def curve(self) -> str:

@@ -10,7 +10,7 @@ from experiments.training.machine import AUTOMATIC, Machine
 from experiments.work.courier import Courier
 from experiments.work.driver import Outcome, Pool, work
 from experiments.work.progress import RunProgress
-from sweeps.study import Study, folder_of_study, holding
+from sweeps.study import Study, folder_of_study, holding, open_study
 from sweeps.sweep import Sweep
 from sweeps.tracking import report_study
 
@@ -42,12 +42,13 @@ def work_off_sweep(
             console.print(f"all {sweep.search.trials} trials of sweep {sweep.name} are already done")
         outcome.failed.clear()  # a failed trial is a result of the search, said where it was told
         study.redeliver(courier)
+        written = open_study(sweep.study_name)  # an interruption may have left more in memory than in the journal
         figures: list[Path] = []
-        if study.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        if written.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
             from sweeps.figures import draw_sweep
 
-            figures = [draw_sweep(sweep, study.study, folder_of_study(sweep.study_name))]
-        courier.send(report_study, sweep, study.study, "KILLED" if outcome.interrupted else "FINISHED", tuple(figures))
+            figures = draw_sweep(sweep, written, folder_of_study(sweep.study_name) / "figures")
+        courier.send(report_study, sweep, written, "KILLED" if outcome.interrupted else "FINISHED", tuple(figures))
     if outcome.interrupted:
         console.print("stopping: the same command goes on where the sweep stopped")
     outcome.undelivered = courier.trouble

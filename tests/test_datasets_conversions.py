@@ -53,7 +53,7 @@ def test_nothing_to_do_copies_nothing():
 
 
 def test_larger_size_and_colour_win():
-    shape, source, target = agree_on_shape(find_domain("usps"), find_domain("svhn"))
+    shape, (source, target) = agree_on_shape(find_domain("usps"), find_domain("svhn"))
     assert shape == (32, 32, 3)
     assert source.steps == ("usps: 16 × 16 → 32 × 32 pixels, bilinear", "usps: grey → 3 equal channels")
     assert target.steps == ()

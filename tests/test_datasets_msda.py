@@ -64,9 +64,13 @@ def test_computed_once_per_pair_and_content(counts, tmp_path, monkeypatch):
     write_prepared(tmp_path / "a.grl", {}, arrays)
     write_prepared(tmp_path / "b.grl", {}, {name: array + 1 for name, array in arrays.items()})
     first, second = open_prepared(tmp_path / "a.grl"), open_prepared(tmp_path / "b.grl")
-    represented = msda.represent("a_to_b_msda", first, second)
+    represented = msda.represent(first, second)
     assert represented.arrays["target_test"].shape == (60, 72)
+    np.testing.assert_array_equal(represented.arrays["target_test"][:, :12], counts + 1)
     monkeypatch.setattr(msda, "stack_layers", None)  # any further computation would fail
-    assert msda.represent("a_to_b_msda", first, second).digest == represented.digest
+    assert msda.represent(first, second).digest == represented.digest
+    back = msda.represent(second, first)
+    for there, here in (("source", "target"), ("target", "source")):
+        np.testing.assert_array_equal(back.arrays[f"{here}_test"], represented.arrays[f"{there}_test"])
     with pytest.raises(TypeError):
-        msda.represent("a_to_b_msda", second, first)
+        msda.represent(first, first)

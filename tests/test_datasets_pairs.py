@@ -103,7 +103,7 @@ def test_missing_files_name_the_command():
 
 def test_every_published_pair_fits():
     for name, entry in PAIRS.items():
-        source, target = find_domain(entry.source), find_domain(entry.target)
+        [source], [target] = (map(find_domain, side) for side in entry.sides)
         assert source.class_names == target.class_names, name
         agree_on_shape(source, target)
 

@@ -48,3 +48,31 @@ def test_goes_on_from_a_saved_position():
 def test_nobody_to_serve_is_refused():
     with pytest.raises(DatasetError, match="seeds must name at least 1 member, got none"):
         StackedBatches(numbered(4, 2, 2, 3), 2, seeds=())
+
+
+def test_members_on_splits_of_their_own():
+    """Other inputs, other lengths, other labels of the same inputs, other means."""
+    random = torch.Generator().manual_seed(0)
+    inputs = [torch.randn(count, 3, generator=random) for count in (6, 9)]
+    splits = [
+        Labelled(
+            name=f"split {which}",
+            inputs=inputs[which],
+            labels=torch.randint(0, 5, (len(inputs[which]),), generator=random),
+        )
+        for which in (0, 1, 0, 1)
+    ]
+    means, seeds = [torch.full((3,), float(which)) for which in (0, 1, 0, 1)], (0, 0, 1, 0)
+    stacked = StackedBatches(splits, 4, seeds=seeds, mean=means)
+    alone = [Batches(*each[:1], 4, seed=each[1], mean=each[2]) for each in zip(splits, seeds, means, strict=True)]
+    for _ in range(5):
+        batch = next(stacked)
+        for member, own in enumerate(alone):
+            expected = next(own)
+            assert torch.equal(batch.inputs[member], expected.inputs)
+            assert torch.equal(batch.labels[member], expected.labels)
+    again = StackedBatches(splits, 4, seeds=seeds, mean=means)
+    again.load_state_dict(stacked.state_dict(1), 1)
+    assert torch.equal(next(again).inputs, next(stacked).inputs)
+    with pytest.raises(DatasetError, match="split of the saved position must be"):
+        again.load_state_dict(stacked.state_dict(1), 0)

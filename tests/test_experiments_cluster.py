@@ -1,9 +1,12 @@
 """Pools over engines: Ray on loopback addresses, a node of which is lost, and submitit's stand-in for SLURM.
 
-Both engines are optional: `pip install ray submitit` brings these tests to life.
+Both engines are optional: `pip install 'ray[client]' submitit` brings these tests to life.
 """
 
 import dataclasses
+import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -20,7 +23,7 @@ from experiments.work.slurm import Slurm, read_options
 from tests.support.small_runs import small_moons
 
 
-def drain(pool, until_s: float = 240.0):
+def drain(pool, until_s: float = 400.0):
     """All bundles that end, with what became of them."""
     ended, end_s = [], time.monotonic() + until_s
     while pool.is_busy and time.monotonic() < end_s:
@@ -39,7 +42,7 @@ def cluster():
     cluster.shutdown()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_runs_of_a_lost_node_go_on_elsewhere_and_end_once(runs, cluster):
     nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
     cluster.wait_for_nodes()
@@ -51,7 +54,7 @@ def test_runs_of_a_lost_node_go_on_elsewhere_and_end_once(runs, cluster):
             pool.submit((experiment,))
         assert not pool.is_free
         # Once both are being trained, one node goes.
-        until_s = time.monotonic() + 120
+        until_s = time.monotonic() + 300
         while not all((folder_of(each.hash) / PROGRESS).exists() for each in experiments[:2]):
             assert time.monotonic() < until_s
             time.sleep(0.2)
@@ -90,6 +93,29 @@ def test_a_cluster_that_does_not_answer_is_one_line():
         Ray("ray://127.0.0.1:1")
     assert str(caught.value).startswith("no Ray cluster answers at cluster 'ray://127.0.0.1:1': ")
     assert "\n" not in str(caught.value)
+
+
+SILENT = """
+import sys
+import experiments.work.ray
+from experiments.errors import run_command
+experiments.work.ray.ANSWER_S = 2.0
+sys.exit(run_command(lambda words: experiments.work.ray.Ray(words[0]) and 0, sys.argv[1:]))
+"""
+
+
+@pytest.mark.timeout(300)
+def test_a_cluster_that_keeps_silent_is_given_up():
+    """In a process of its own: Ray goes on knocking until that ends."""
+    pytest.importorskip("ray")
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        ended = subprocess.run([sys.executable, "-c", SILENT, address], capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert f"error: no Ray cluster answers at cluster '{address}': no answer for 2 s" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.timeout(300)

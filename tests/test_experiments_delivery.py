@@ -102,6 +102,10 @@ def test_a_verdict_that_comes_after_the_first_delivery_arrives(client, monkeypat
     deliver(client, folder_of(experiment.hash))
     [found] = runs_in(client)
     assert found.data.tags["verdict"] == read_json(folder_of(experiment.hash) / names.RUN)["tags"]["verdict"]
+    # What was said at the end is the run's description.
+    health = read_json(folder_of(experiment.hash) / names.RESULT)["health"]
+    assert found.data.tags[names.HEALTH] == health["status"] == "healthy"
+    assert found.data.tags["mlflow.note.content"] == health["report"]
 
 
 @pytest.fixture

@@ -152,7 +152,7 @@ def everything() -> dict[str, Experiment]:
     named = {}
     for name, recipe in RECIPES.items():
         built = recipe()
-        named[name] = built if isinstance(built, Experiment) else built[0]
+        named[name] = built if isinstance(built, Experiment) else (built if isinstance(built, list) else next(built))[0]
     methods = {f"--method {name}": small_moons(method=method()) for name, method in METHODS.items()}
     networks = {f"--network {name}": small_moons(network=network()) for name, network in NETWORKS.items()}
     optimisers = {f"--optimiser {name}": small_moons(optimiser=each()) for name, each in OPTIMISERS.items()}

@@ -9,21 +9,36 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from experiments.errors import BadInput
+from experiments.record.names import KNOW_TARGET_LABELS
 from experiments.validators import (
     SELECTIONS,
     VALIDATORS,
     Validator,
-    class_correlation,
     find_validator,
-    information_maximisation,
-    negative_entropy,
-    nuclear_norm,
     proxy_a_distance,
     score_all,
+    score_steps,
     select,
-    soft_neighbourhood_density,
-    source_accuracy,
 )
+from experiments.validators.class_ami import class_ami, find_clusters
+from experiments.validators.class_correlation import class_correlation
+from experiments.validators.ensv import ensemble_agreement
+from experiments.validators.entropies import information_maximisation, negative_entropy
+from experiments.validators.importance import (
+    cross_entropy,
+    dev,
+    devn,
+    embedded_risk,
+    importance_weighting,
+    normalised_risk,
+    weigh,
+    weighted_risk,
+)
+from experiments.validators.mixval import mixval
+from experiments.validators.nuclear_norm import nuclear_norm
+from experiments.validators.soft_neighbourhood_density import soft_neighbourhood_density
+from experiments.validators.source_accuracy import source_accuracy
+from experiments.validators.transfer_score import hopkins, transfer_score, uniformity
 
 # Four samples, three classes.
 FOUR = np.array([[2.0, 0, 0], [0, 2, 0], [0, 0, 2], [1, 1, 0]])
@@ -102,13 +117,131 @@ def test_source_accuracy_counts():
     assert source_accuracy(FOUR, np.array([0, 1, 1, 0])) == 0.75
 
 
+# Importance weights
+
+WEIGHTS, ERRORS = np.array([0.5, 1, 1.5, 3]), np.array([0.1, 0.4, 0.2, 0.9])
+
+
+def test_risks_of_four_samples():
+    """eta = -1.0857143; normalised, the weights are 2/3, 5/6, 1 and 3/2, and their mean is 1."""
+    assert weighted_risk(WEIGHTS, ERRORS) == pytest.approx(0.8625, abs=1e-12)
+    assert embedded_risk(WEIGHTS, ERRORS) == pytest.approx(0.3196429, abs=1e-7)
+    assert embedded_risk(WEIGHTS, ERRORS) == pytest.approx(0.8625 - 1.0857143 * (1.5 - 1), abs=1e-6)
+    assert normalised_risk(WEIGHTS, ERRORS) == pytest.approx(0.4875, abs=1e-12)
+
+
+def test_equal_weights_make_all_risks_the_plain_one():
+    ones = np.ones(4)
+    assert weighted_risk(ones, ERRORS) == embedded_risk(ones, ERRORS) == pytest.approx(0.4)
+    assert normalised_risk(7 * ones, ERRORS) == pytest.approx(0.4)
+    labels = np.array([0, 1, 1, 2])
+    plain = -np.mean([math.log(probabilities(FOUR)[row, label]) for row, label in enumerate(labels)])
+    assert cross_entropy(FOUR, labels).mean() == pytest.approx(plain)
+    for score in (importance_weighting, dev, devn):
+        assert score(ones, FOUR, labels) == pytest.approx(-plain)
+    assert np.isfinite(cross_entropy(1e4 * FOUR, labels)).all()
+
+
+def test_weights_are_those_of_scikit_learns_logistic_regression():
+    """On 300 random sets, domains apart or not, the weights of the classifier were equal to 1e-5."""
+    from sklearn.linear_model import LogisticRegression
+
+    for seed, gap in enumerate((0.0, 0.5, 3.0, 50.0)):
+        random = np.random.default_rng(seed)
+        training, target, held_out = (random.normal(size=(count, 5)) for count in (120, 60, 40))
+        target[:, 0] += gap
+        both = np.concatenate([training, target])
+        mean, spread = both.mean(0), both.std(0)
+        reference = LogisticRegression(tol=1e-10, max_iter=10_000).fit(
+            (both - mean) / spread, np.repeat([0, 1], [120, 60])
+        )
+        chances = reference.predict_proba((held_out - mean) / spread)
+        np.testing.assert_allclose(
+            weigh(training, target, held_out), 120 / 60 * chances[:, 1] / chances[:, 0], rtol=1e-4
+        )
+
+
+def test_weights_of_normal_domains_are_their_density_ratio():
+    """Two normal densities a distance d apart: w(x) = exp(d x - d² / 2)."""
+    random = np.random.default_rng(0)
+    training, target = random.normal(size=(20_000, 1)), 1 + random.normal(size=(20_000, 1))
+    places = np.array([[-1.0], [0.0], [0.5], [2.0]])
+    np.testing.assert_allclose(weigh(training, target, places), np.exp(places[:, 0] - 0.5), rtol=0.1)
+    # The same domain twice weighs about one everywhere.
+    np.testing.assert_allclose(weigh(training, training, places), 1.0, atol=1e-6)
+
+
+# Clusters, mixtures, transfer score, ensemble
+
+
+def test_clusters_are_those_of_scikit_learns_k_means():
+    from sklearn.cluster import KMeans
+
+    random = np.random.default_rng(0)
+    features, means = random.normal(size=(300, 4)), random.normal(size=(5, 4))
+    reference = KMeans(5, init=means, n_init=1, tol=0, max_iter=1000).fit(features).labels_
+    np.testing.assert_array_equal(find_clusters(features, means), reference)
+
+
+def test_class_ami_at_its_ends():
+    random = np.random.default_rng(0)
+    classes = np.repeat(np.arange(3), 40)
+    apart = 20 * np.eye(3)[classes] + random.normal(size=(120, 3))
+    assert class_ami(np.eye(3)[classes], apart) == pytest.approx(1.0)
+    assert abs(class_ami(np.eye(3)[classes], random.normal(size=(120, 3)) * 1e-3)) < 0.5
+    assert abs(class_ami(np.eye(3)[random.permutation(classes)], apart)) < 0.1  # unlike the clusters
+    assert class_ami(np.eye(3)[np.zeros(120, int)], apart) == 0.0  # all in one class
+    assert class_ami(np.eye(3)[classes], np.zeros((120, 3))) == pytest.approx(0.0, abs=1e-9)  # collapsed
+
+
+def test_mixval_by_hand():
+    """Pairs (0, 2) unlike and kept, (1, 3) unlike and lost, (0, 0) alike and kept: the mean of 1/2 and 1."""
+    predicted = np.eye(4)[[0, 1, 0, 2, 3, 0]]
+    assert mixval(predicted, np.eye(4)[[0, 3, 0]]) == pytest.approx((1 / 2 + 1) / 2)
+    assert mixval(predicted[:1], np.eye(4)[[0]]) == 1.0  # with itself
+    assert mixval(np.eye(2)[[0, 1]], np.eye(2)[[1]]) == 0.0  # no pair is alike
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_a_regular_simplex_is_uniform(classes):
+    simplex = np.full((classes, classes), -1 / (classes - 1))
+    np.fill_diagonal(simplex, 1.0)
+    assert uniformity(simplex) == pytest.approx(0.0, abs=1e-12)
+    assert uniformity(np.eye(classes)) == pytest.approx((math.acos(-1 / (classes - 1)) - math.pi / 2) ** 2)
+
+
+def test_hopkins_tells_clusters_from_noise():
+    random = np.random.default_rng(1)
+    assert hopkins(random.random((1000, 2))) == pytest.approx(0.5, abs=0.1)
+    centres = np.array([[0, 0], [0, 100], [100, 0]])
+    assert hopkins(centres[random.integers(3, size=1000)] + random.normal(size=(1000, 2))) > 0.95
+    assert hopkins(np.zeros((10, 2))) == 0.5
+
+
+def test_the_transfer_score_is_the_sum_of_its_parts():
+    logits, features = 100 * np.eye(3)[np.arange(60) % 3], np.random.default_rng(0).random((60, 2))
+    assert transfer_score(logits, features, np.eye(3)) == pytest.approx(
+        hopkins(features) + 1 - (math.acos(-1 / 2) - math.pi / 2) ** 2
+    )
+
+
+def test_the_ensemble_by_hand():
+    """Three candidates, two samples: the mean of the probabilities votes 0 and 1."""
+    candidates = 10 * np.eye(2)[[[0, 1], [0, 0], [1, 1]]]
+    assert ensemble_agreement(candidates).tolist() == [1.0, 0.5, 0.5]
+    scores = score_steps(
+        "ensv", {step: {"target_logits": each} for step, each in zip((5, 6, 7), candidates, strict=True)}
+    )
+    assert scores == {5: 1.0, 6: 0.5, 7: 0.5}
+
+
 # Choosing
 
 EVALUATIONS = {
-    10: {"source_validation_accuracy": 0.9, "target_accuracy": 0.5, "information_maximisation": 0.2},
-    20: {"source_validation_accuracy": 0.8, "target_accuracy": 0.7, "information_maximisation": 0.4},
-    30: {"source_validation_accuracy": 0.9, "target_accuracy": 0.6, "information_maximisation": 0.4},
-    40: {"source_validation_accuracy": 0.7, "target_accuracy": 0.4, "information_maximisation": 0.1},
+    10: {"source_validation_accuracy": 0.9, "target_validation_accuracy": 0.5, "information_maximisation": 0.2},
+    20: {"source_validation_accuracy": 0.8, "target_validation_accuracy": 0.7, "information_maximisation": 0.4},
+    30: {"source_validation_accuracy": 0.9, "target_validation_accuracy": 0.6, "information_maximisation": 0.4},
+    40: {"source_validation_accuracy": 0.7, "target_validation_accuracy": 0.4, "information_maximisation": 0.1},
 }
 
 
@@ -122,8 +255,9 @@ def test_the_chosen_step(selection, step):
 
 
 @pytest.mark.parametrize("selection", ["last", "source_accuracy", "information_maximisation"])
-def test_only_the_oracle_looks_at_target_accuracy(selection):
-    turned = {step: values | {"target_accuracy": 1 - values["target_accuracy"]} for step, values in EVALUATIONS.items()}
+def test_only_the_oracle_looks_at_target_labels(selection):
+    curve = "target_validation_accuracy"
+    turned = {step: values | {curve: 1 - values[curve]} for step, values in EVALUATIONS.items()}
     assert select(turned, selection) == select(EVALUATIONS, selection)
     assert select(turned, "target_oracle") != select(EVALUATIONS, "target_oracle")
 
@@ -141,7 +275,7 @@ def test_every_validator_scores_what_it_needs_and_no_other():
     assert len(curves) == len(VALIDATORS)
     assert score_all({}) == {}
     assert score_all({"target_logits": FOUR}).keys() == {
-        validator.curve for validator in VALIDATORS.values() if set(validator.needs) == {"target_logits"}
+        each.curve for each in VALIDATORS.values() if set(each.needs) == {"target_logits"} and not each.compares
     }
     assert score_all(seen)["source_validation_accuracy"] == 1.0
     assert set(VALIDATORS) < set(SELECTIONS)
@@ -156,6 +290,19 @@ def test_a_validator_of_ones_own_by_its_import_path():
     assert found.score(FOUR) == 2.0
     with pytest.raises(BadInput, match=r"FOUR must be an experiments.validators.Validator, got array"):
         find_validator(f"{__name__}:FOUR")
+
+
+@pytest.mark.parametrize("name", KNOW_TARGET_LABELS)
+def test_no_validator_may_need_what_knows_target_labels(name):
+    with pytest.raises(BadInput, match=f"validator mine must not need {name}, which knows target labels"):
+        Validator(lambda known: 0.0, ("target_logits", name), "mine")
+
+
+def test_arrays_that_are_not_finite_are_not_scored():
+    seen = {"target_logits": FOUR, "target_features": np.full((4, 2), np.nan)}
+    scores = score_all(seen)
+    assert "class_ami" not in scores
+    assert "nuclear_norm" in scores
 
 
 # The proxy A-distance

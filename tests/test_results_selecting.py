@@ -55,8 +55,35 @@ def test_all_numbers_of_a_row_are_of_the_step_that_a_validator_chooses() -> None
     assert expected != proxy_a_distance(last[names.FEATURES], last[names.DOMAIN_LABELS])
 
 
-def test_the_oracle_takes_the_best_target_accuracy() -> None:
-    assert select_toy("target_oracle")[0]["step"].tolist() == [100, 100]
+def test_the_oracle_chooses_by_validation_labels_and_reports_other_samples() -> None:
+    reported, _ = select_toy("target_oracle")
+    assert reported["step"].tolist() == [60, 60]
+    runs = frame(*describe_table({"dann": (0.5,)}))
+    curves = make_curves(0.5, adversarial=True).assign(run_id="run0")
+    rest = curves["metric"] == names.TARGET_REST_ACCURACY
+    curves.loc[rest, "value"] -= 0.1  # where the test split had to be divided
+    reported, _ = report_selected(runs, "target_oracle", curves, lambda run_id: make_evaluations())
+    assert reported["target_accuracy"].tolist() == pytest.approx([0.5 * 0.6 - 0.1])
+    old = curves[~curves["metric"].isin([names.TARGET_VALIDATION_ACCURACY, names.TARGET_REST_ACCURACY])]
+    with pytest.raises(BadInput, match="target_oracle needs target_validation_accuracy, which was not recorded"):
+        report_selected(runs, "target_oracle", old, lambda run_id: make_evaluations())
+
+
+def test_runs_of_an_earlier_version_are_scored_by_what_they_left() -> None:
+    runs = frame(*describe_table({"dann": (0.5,)}))
+    curves = make_curves(0.5, adversarial=True).assign(run_id="run0")
+    curves = curves[curves["metric"] != "mixval"]
+    scored, _ = report_selected(runs, "mixval", curves, lambda run_id: make_evaluations())
+    assert scored["step"].tolist() == [100]  # all three agree: the last
+    left = {name: values for name, values in make_evaluations().items() if name != names.MIXED_LOGITS}
+    with pytest.raises(BadInput, match="selection mixval needs mixed_logits, which was not recorded"):
+        report_selected(runs, "mixval", curves, lambda run_id: left)
+
+
+def test_a_validator_that_compares_reads_all_evaluations() -> None:
+    reported, problems = select_toy("ensv")
+    assert problems == []
+    assert reported["step"].tolist() == [100, 100]  # the predicted classes are the same at every step
 
 
 def test_a_validator_of_the_users_own_chooses_on_finished_runs(tmp_path, monkeypatch) -> None:

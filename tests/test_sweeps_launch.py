@@ -42,6 +42,9 @@ def test_another_pair_brings_a_network_that_fits_it():
         ("--objective accuracy", "unknown objective 'accuracy': did you mean 'source_accuracy'?"),
         ("--sampler best", "'best'"),
         ("--workers 0", "workers must be >= 1, got 0"),
+        ("--objective ensv", "objective ensv compares the evaluations of one run"),
+        ("--pruner medain", "'medain'"),
+        ("--pruner wilcoxon", "seeds must be >= 5 for pruner wilcoxon, got 2"),
         ("--method dan", "unknown method 'dan': did you mean 'dann'?"),
         ("--pair moons_to_nothing", "domain 'nothing' is unknown"),
         ("5", "options begin with --, got '5'"),
@@ -114,7 +117,7 @@ def test_a_foreign_name_that_is_no_sweep(own_module, name, said):
 
 
 def test_every_verb_answers_help_with_examples(capsys):
-    for verb in ("run", "show", "replay", "report"):
+    for verb in ("run", "status", "show", "replay", "report"):
         assert main([verb, "--help"]) == 0
         said = capsys.readouterr().out
         assert f"\n  python -m sweeps {verb}" in said, verb
@@ -131,6 +134,8 @@ def test_every_verb_answers_help_with_examples(capsys):
         (["report", "demo", "--fresh", "0"], "fresh must be a whole number >= 1, got '0'"),
         (["lst"], "unknown command 'lst': did you mean 'list'?"),
         (["list", "all"], "list takes no arguments, got all"),
+        (["status", "demo"], "sweep demo has no trial yet; start it with: python -m sweeps run demo"),
+        (["report", "demo"], "there is no study demo-"),
         (["show", "demo"], "sweep demo has no trial yet; start it with: python -m sweeps run demo"),
     ],
 )

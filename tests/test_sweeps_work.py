@@ -1,5 +1,6 @@
 """A whole sweep: worker processes, MLflow, kills."""
 
+import dataclasses
 import signal
 import subprocess
 import sys
@@ -10,10 +11,12 @@ from rich.console import Console
 
 from experiments.record import names
 from experiments.record.folder import folder_of, read_points
+from experiments.work.driver import Ended
 from experiments.work.local import Local
 from sweeps.study import Study, open_study
+from sweeps.tracking import report_study
 from sweeps.work import work_off_sweep
-from tests.support.small_sweeps import Inline, drive, small_sweep, suggest_ruin
+from tests.support.small_sweeps import RECIPE, Inline, Pretend, drive, pretend, small_sweep, suggest_ruin
 
 
 def tree_of(client, sweep):
@@ -38,7 +41,7 @@ def test_a_whole_sweep_in_two_processes(client, runs, capsys, monkeypatch):
     found = tree_of(client, sweep)
     [study] = found["study"]
     best = max(trials[0].value, trials[2].value)
-    assert (study.info.status, study.data.metrics["objective"]) == ("FINISHED", best)
+    assert (study.info.status, study.data.metrics["information_maximisation"]) == ("FINISHED", best)
     assert "no target label is used" in study.data.tags["mlflow.note.content"]
     of_number = {trial.data.tags[names.PATH].rpartition(" ")[2]: trial for trial in found["trial"]}
     assert {number: trial.info.status for number, trial in of_number.items()} == {
@@ -46,14 +49,18 @@ def test_a_whole_sweep_in_two_processes(client, runs, capsys, monkeypatch):
     }
     assert all(trial.data.tags["mlflow.parentRunId"] == study.info.run_id for trial in found["trial"])
     good = of_number["2"]
-    assert good.info.run_name == f"{trials[2].user_attrs['shown']} (trial 2)"
-    assert good.data.metrics["objective"] == trials[2].value
+    assert good.info.run_name == f"value {trials[2].params['constant.value']:.3g} (trial 2)"
+    assert good.data.metrics["information_maximisation"] == trials[2].value
+    assert good.data.tags["state"] == "COMPLETE"
+    assert "python -m sweeps replay small --trial 2" in good.data.tags["mlflow.note.content"]
     children = [each for each in found["run"] if each.data.tags["mlflow.parentRunId"] == good.info.run_id]
     assert sorted(each.data.params["seed"] for each in children) == ["0", "1"]
     # The same quantity stands in the same column for a trial and its seeds.
     for child in children:
         assert {name: value for name, value in child.data.params.items() if name != "seed"} == good.data.params
         assert child.info.status == "FINISHED"
+        assert child.info.run_name.startswith(f"seed {child.data.params['seed']} ")
+        assert good.data.metrics.keys() <= child.data.metrics.keys()
         points = read_points(folder_of(child.data.tags["hash"]))
         history = client.get_metric_history(child.info.run_id, "label_loss")
         assert [(m.step, m.value) for m in history] == [
@@ -61,7 +68,8 @@ def test_a_whole_sweep_in_two_processes(client, runs, capsys, monkeypatch):
         ]
     ruined = [each for each in found["run"] if each.data.tags["mlflow.parentRunId"] == of_number["3"].info.run_id]
     assert {each.info.status for each in ruined} == {"FAILED"}
-    assert [file.path for file in client.list_artifacts(study.info.run_id, "figures")] == ["figures/sweep_small.png"]
+    drawn = {file.path for file in client.list_artifacts(study.info.run_id, "figures")}
+    assert drawn >= {f"figures/{name}.png" for name in ("history", "slices", "schedules")}
 
     again = work_off_sweep(sweep, open_pool=lambda: pytest.fail("went to work again"), console=Console())
     assert "all 4 trials of sweep small are already done" in capsys.readouterr().out
@@ -81,6 +89,35 @@ def test_a_finished_sweep_arrives_whole_in_a_new_store(client, runs, migrated_st
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'new.db'}")
     work_off_sweep(sweep, open_pool=Inline, console=Console(quiet=True))
     assert {kind: len(found) for kind, found in tree_of(open_client(), sweep).items()} == before
+
+
+def test_the_state_of_a_trial_in_mlflow_is_the_true_one_and_follows_it(client, runs):
+    recipe = dataclasses.replace(RECIPE, steps=50, evaluate_every=5)
+    sweep = small_sweep(recipe=recipe, trials=12, seeds=1, pruner="median")
+    study = Study(sweep)
+    for _ in range(10):
+        members = study.next()
+        pretend(members[0], study.until(members))
+        study.told(Ended(members))
+    for rounds in ("interrupted", "done", "again"):
+        if rounds == "done":
+            drive(Study(sweep), Pretend())
+        report_study(client, sweep, open_study(sweep.study_name), "FINISHED")
+        trials = open_study(sweep.study_name).get_trials(deepcopy=False)
+        found = tree_of(client, sweep)["trial"]
+        assert len(found) == len(trials)
+        for each in found:
+            trial = trials[int(each.data.tags[names.PATH].rpartition(" ")[2])]
+            state, status = {
+                "COMPLETE": ("COMPLETE", "FINISHED"),
+                "PRUNED": ("PRUNED", "KILLED"),
+                "RUNNING": ("INTERRUPTED", "KILLED"),
+            }[trial.state.name]
+            assert (each.data.tags["state"], each.info.status) == (state, status)
+            # A trial that was given up has no value that could be taken for one.
+            assert ("information_maximisation" in each.data.metrics) == (state == "COMPLETE")
+            assert (each.data.tags.get("message", "").startswith("pruned after step ")) == (state == "PRUNED")
+    assert {trial.state.name for trial in trials} == {"COMPLETE", "PRUNED"}
 
 
 SCRIPT = """

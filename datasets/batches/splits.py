@@ -1,6 +1,8 @@
 """Two types of training data. Which one a training loop holds decides what it can know."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -13,13 +15,20 @@ class Unlabelled:
     Attributes:
         name: what this is, for example "mnist_m train"; also the name of its random stream.
         inputs: images as uint8 `(N, H, W, C)`, features as float32 `(N, D)`.
+        domains: of several domains one after the other, the number of each sample's, int64 `(N,)`; None of one alone.
     """
 
     name: str
     inputs: Tensor
+    domains: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def choose(self, index: Tensor) -> "Unlabelled":
+        """Return the samples at `index`, int64 `(n,)`, under the same name; of several domains, in their order."""
+        domains = None if self.domains is None else self.domains[index]
+        return Unlabelled(name=self.name, inputs=self.inputs[index], domains=domains)
 
     def mean(self) -> Tensor:
         """Average the inputs on the scale that a network sees, for mean subtraction.
@@ -38,14 +47,21 @@ class Labelled:
         name: what this is, for example "mnist train"; also the name of its random stream.
         inputs: images as uint8 `(N, H, W, C)`, features as float32 `(N, D)`.
         labels: int64 `(N,)`.
+        domains: as of `Unlabelled`.
     """
 
     name: str
     inputs: Tensor
     labels: Tensor
+    domains: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def choose(self, index: Tensor) -> "Labelled":
+        """Return the samples at `index`, int64 `(n,)`, under the same name."""
+        domains = None if self.domains is None else self.domains[index]
+        return Labelled(name=self.name, inputs=self.inputs[index], labels=self.labels[index], domains=domains)
 
     def mean(self) -> Tensor:
         """Average the inputs on the scale that a network sees, for mean subtraction.
@@ -54,6 +70,36 @@ class Labelled:
             Images: one value per channel in [0, 1], `(C,)`; features: one value per feature, `(D,)`; float32.
         """
         return mean_of(self.inputs)
+
+
+Split = TypeVar("Split", bound=Labelled | Unlabelled)
+
+
+def by_domain(split: Split) -> list[Split]:
+    """Divide a split of several domains into one of each, in their order; without a copy."""
+    if split.domains is None:
+        return [split]
+    ends = split.domains.bincount().cumsum(0).tolist()
+    parts = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+    return [
+        replace(
+            split, name=f"{split.name}, {number}", domains=None, inputs=split.inputs[part],
+            **({"labels": split.labels[part]} if isinstance(split, Labelled) else {}),
+        )
+        for number, part in enumerate(parts, 1)
+    ]  # fmt: skip
+
+
+def join(splits: Sequence[Labelled]) -> Labelled:
+    """Put the splits of several domains one after the other; one alone stays as it is."""
+    if len(splits) == 1:
+        return splits[0]
+    return Labelled(
+        name=" + ".join(split.name for split in splits),
+        inputs=torch.cat([split.inputs for split in splits]),
+        labels=torch.cat([split.labels for split in splits]),
+        domains=torch.arange(len(splits)).repeat_interleave(torch.tensor([*map(len, splits)])),
+    )
 
 
 def mean_of(inputs: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from datasets.domains import (
     mnist_m_original,
     moons,
     office,
+    office_home,
     signs,
     svhn,
     syn_digits,
@@ -19,10 +20,24 @@ from datasets.domains import (
     usps,
 )
 from datasets.domains.added import find_added, list_added
-from datasets.domains.base import Domain, PairEntry
+from datasets.domains.base import Domain, PairEntry, check_name
 from datasets.errors import DatasetError
 
-FILES = (moons, digits, syn_digits, syn_numbers, mnist, mnist_m, mnist_m_original, usps, svhn, signs, amazon, office)
+FILES = (
+    moons,
+    digits,
+    syn_digits,
+    syn_numbers,
+    mnist,
+    mnist_m,
+    mnist_m_original,
+    usps,
+    svhn,
+    signs,
+    amazon,
+    office,
+    office_home,
+)
 DOMAINS = {domain.name: domain for file in FILES for domain in file.DOMAINS}
 PAIRS = {pair.id: pair for file in FILES for pair in file.PAIRS}
 OURS = frozenset((*DOMAINS, *PAIRS))
@@ -37,7 +52,11 @@ NEEDS = {
         "office31_dslr_to_office31_webcam",
         "office31_webcam_to_office31_dslr",
     ),
+    "office31_decaf": tuple(domain.name for domain in office.OFFICE31_DECAF),
     "office_caltech10": tuple(name for name in PAIRS if name.startswith("office_caltech10")),
+    "office_caltech10_deep": tuple(domain.name for domain in office.DEEP),
+    "office_caltech10_surf": tuple(domain.name for domain in office.FEATURES if "zscore" in domain.name),
+    "office_home": tuple(domain.name for domain in office_home.DOMAINS),
 }
 
 
@@ -65,6 +84,14 @@ def register(entry: Domain | PairEntry) -> None:
     DOMAINS[name] = replace(entry, origin=f"{build.__module__}:{build.__qualname__}")
 
 
+def check_free(name: str) -> None:
+    """Refuse a name for a domain to be added that is malformed, or belongs to one that was not added."""
+    check_name(name)
+    if name in DOMAINS:
+        origin = DOMAINS[name].origin or "this repository"
+        raise DatasetError(f"name {name!r} belongs to a domain of {origin}; choose another")
+
+
 def list_domains() -> list[Domain]:
     """List all domains: built-in, registered, added."""
     return [*DOMAINS.values(), *list_added()]
@@ -83,17 +110,27 @@ def find_domain(name: str) -> Domain:
 
 
 def find_pair(name: str) -> PairEntry:
-    """Look up a pair by its id: a published or registered one, or `<source>_to_<target>` of any two domains.
+    """Look up a pair by its id: a published or registered one, or `<source>_to_<target>` of any domains.
+
+    Either side may be several domains: `a+b_to_c`.
 
     Raises:
-        DatasetError: no such pair; names the nearest.
+        DatasetError: no such pair; names the nearest. Or a domain is named twice on one side.
     """
     if name in PAIRS:
         return PAIRS[name]
     source, to, target = name.partition("_to_")
-    if not to or not any(side in DOMAINS or find_added(side) for side in (source, target)):
+    entry = PairEntry(source=source, target=target)
+    if not to or not any(one in DOMAINS or find_added(one) for side in entry.sides for one in side):
         raise DatasetError(f"pair {name!r} is unknown{nearest(name, PAIRS)}; see: python -m datasets list")
-    return PairEntry(source=find_domain(source).name, target=find_domain(target).name)
+    for side in entry.sides:
+        for one in side:
+            find_domain(one)
+            if side.count(one) > 1:
+                raise DatasetError(
+                    f"pair {name!r} must name each domain of a side once, got {one!r} {side.count(one)} times"
+                )
+    return entry
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Domains that `python -m datasets add` made: each is known by the header of its prepared file alone."""
+"""Domains that `python -m datasets add` and `features` made: each is known by the header of its prepared file alone."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -8,13 +8,15 @@ from typing import Any
 from datasets.domains.base import NAME, Domain
 from datasets.errors import DatasetError, reading
 from datasets.files.folders import prepared_root
+from datasets.files.image_list import list_images
+from datasets.files.photographs import Photographs
 from datasets.files.preparation import ENDING, prepared_path
 from datasets.files.prepared import Arrays, open_prepared
 
 KIND = "added"
 
 
-def describe(name: str, class_names: tuple[str, ...], arrays: Arrays, origin: Path) -> dict[str, Any]:
+def describe(name: str, class_names: tuple[str, ...], arrays: Arrays, origin: str) -> dict[str, Any]:
     """State the facts of an added domain, from which `domain_from` makes it again."""
     return {
         "name": name,
@@ -23,7 +25,7 @@ def describe(name: str, class_names: tuple[str, ...], arrays: Arrays, origin: Pa
         "class_names": list(class_names),
         "shape": arrays["train_inputs"].shape[1:],
         "counts": (len(arrays["train_inputs"]), len(arrays.get("test_inputs", ()))),
-        "origin": str(origin),
+        "origin": origin,
     }
 
 
@@ -33,14 +35,21 @@ def domain_from(facts: Mapping[str, Any]) -> Domain:
     def build(root: Path) -> Arrays:
         raise DatasetError(f"{facts['name']} was added from {facts['origin']}; add it again")
 
-    build.__doc__ = f"Your own data.\n\nSource: {facts['origin']}\nLicence: yours\nCitation: none"
+    own = f"Your own data.\n\nSource: {facts['origin']}\nLicence: yours\nCitation: none"
+    build.__doc__ = facts.get("card", own)
+
+    def photographs(root: Path) -> Photographs:
+        place, tests, base, wanted = facts["files"]
+        return list_images(Path(place), tests and Path(tests), base and Path(base), wanted)
+
     return Domain(
         name=facts["name"],
-        title=facts["name"],
+        title=facts.get("title", facts["name"]),
         class_names=tuple(facts["class_names"]),
         shape=tuple(facts["shape"]),
         counts=tuple(facts["counts"]),
         build=build,
+        photographs=photographs if "files" in facts else None,
         origin=facts["origin"],
     )
 

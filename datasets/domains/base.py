@@ -9,6 +9,7 @@ from typing import Any
 
 from datasets.errors import DatasetError
 from datasets.files.originals import Original
+from datasets.files.photographs import Photographs
 from datasets.files.prepared import Arrays
 
 SPLITS = ("train", "test")
@@ -27,6 +28,8 @@ class Domain:
         shape: of one sample: `(H, W, C)` of an image, `(D,)` of features.
         counts: samples for training and for testing when complete; 0 tests means that there is no test split.
         build: makes `train_inputs`, `train_labels` (and `test_…`) from the data root. Its docstring is the card.
+        photographs: lists the image files below the data root that `build` decodes, in the order of its samples; None
+            where images come otherwise.
         originals: what must lie below the data root; empty for an embedded domain.
         digest: published SHA-256 of the complete arrays (`prepared.digest_of`); None where nobody could compare, and
             for photographs, whose decoded bytes are a matter of the decoder's version.
@@ -46,6 +49,7 @@ class Domain:
     shape: tuple[int, ...]
     counts: tuple[int, int]
     build: Callable[[Path], Arrays]
+    photographs: Callable[[Path], Photographs] | None = None
     originals: tuple[Original, ...] = ()
     digest: str | None = None
     generated: bool = False
@@ -100,8 +104,8 @@ class PairEntry:
     """Which two domains make a pair, and what is special about it.
 
     Attributes:
-        source: name of a domain.
-        target: name of a domain.
+        source: name of a domain, or of several: a+b.
+        target: name of a domain, or of several.
         name: of the pair, where that is not `<source>_to_<target>`.
         protocol: in one line; empty for what the splits say (`agreement.protocol_of`).
         msda: represent both by marginalised stacked denoising autoencoders fitted on their training inputs. The first
@@ -113,6 +117,11 @@ class PairEntry:
     name: str = ""
     protocol: str = ""
     msda: bool = False
+
+    @property
+    def sides(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The names of the source domains, and of the target domains."""
+        return tuple(self.source.split("+")), tuple(self.target.split("+"))
 
     @property
     def id(self) -> str:

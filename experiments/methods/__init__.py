@@ -21,9 +21,11 @@ from experiments.methods.mcc import MCC
 from experiments.methods.mcd import MCD
 from experiments.methods.mdd import MDD
 from experiments.methods.mmd import MMD
+from experiments.methods.sa import SA
+from experiments.methods.svm import SVM
 
 METHODS: dict[str, type[Method]] = {
-    each.name: each for each in (SourceOnly, TargetOnly, DANN, CDAN, MDD, MCD, DALN, CORAL, MMD, MCC, BNM)
+    each.name: each for each in (SourceOnly, TargetOnly, DANN, CDAN, MDD, MCD, DALN, CORAL, MMD, MCC, BNM, SVM, SA)
 }
 
 __all__ = [

@@ -6,24 +6,25 @@ feature extractor and the label predictor, the method makes a loss of what comes
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from datasets import Batch, DomainPair, Labelled, LabelledBatch, Unlabelled
+from datasets import Batch, DomainPair, Labelled, LabelledBatch, Unlabelled, by_domain
 from datasets.batches.order import Order
 from experiments.errors import BadInput, unknown
-from experiments.networks.base import Build, Network, Networks
+from experiments.networks.base import Build, DomainBatchNorm, Network, Networks
 from experiments.record.names import ADVERSARIAL_LOSS, DOMAIN_ACCURACY, DOMAIN_LOSS, LABEL_LOSS
 from grl.losses import AdversarialLoss, domain_loss
 from grl.schedules import Ganin, Schedule
 
 Reads = Literal["source", "source and target", "target labels"]
+BatchNormProtocol = Literal["joint", "separate", "domain_specific"]
 
 
 class Passed(NamedTuple):
@@ -33,13 +34,17 @@ class Passed(NamedTuple):
         features: `(N, F)`, of all that the method reads.
         label_logits: `(n, C)` of the labelled samples, or `(N, C)` of all (`Method.predicts`).
         labels: `(n,)`, of the first n samples.
-        domain_labels: source 0, target 1, `(N,)`.
+        domain_labels: source 0, target 1, `(N,)`; of K domains 0 to K - 1, sources first.
+        sources: How many of the domains are sources.
+        targets: How many are targets.
     """
 
     features: Tensor
     label_logits: Tensor
     labels: Tensor
     domain_labels: Tensor
+    sources: int = 1
+    targets: int = 1
 
 
 class Losses(NamedTuple):
@@ -49,7 +54,8 @@ class Losses(NamedTuple):
         objective: What is minimised: the label loss, and whatever the method adds to it.
         label_loss: The part of it that is no adversary's.
         curves: What is logged, by name.
-        domain_logits: The adversary's logits of "this sample is from the target", `(N,)`; None where it has none.
+        domain_logits: The adversary's logits of "this sample is from the target", `(N,)`, or one per domain, `(N, K)`;
+            None where it has none.
     """
 
     objective: Tensor
@@ -69,6 +75,8 @@ class Method:
         predicts: Whose label logits it needs: those of the labelled samples, or of all.
         together: Whether many runs may be trained as one program (`training.together`): not where `losses` draws random
             numbers or branches on values.
+        recordable: Whether a step can be recorded as a CUDA graph: not where `losses` waits for the device, as a
+            singular value decomposition does.
     """
 
     name: ClassVar[str]
@@ -76,6 +84,7 @@ class Method:
     reads: ClassVar[Reads]
     predicts: ClassVar[Literal["labelled", "all"]] = "labelled"
     together: ClassVar[bool] = True
+    recordable: ClassVar[bool] = True
     label_smoothing: float = 0.0
     """So much of each label is spread over all classes."""
 
@@ -93,6 +102,10 @@ class Method:
         """
         return {}
 
+    def arrange(self, networks: Networks) -> Networks:
+        """The networks that were built, as the method trains them."""
+        return networks
+
     def scheduled(self, progress: float, step: int) -> dict[str, float]:
         """The value of every field that is a schedule; `losses` receives it under the field's name."""
         return {name: schedule(progress, step=step) for name, schedule in self.schedules.items()}
@@ -104,16 +117,26 @@ class Method:
         return {name: value for name, value in values.items() if isinstance(value, Schedule)}
 
     def forward(self, networks: Networks, batches: Mapping[str, Batch]) -> Passed:
-        """Pass the batches, by domain, through extractor and label predictor."""
-        [batch] = batches.values()
-        assert isinstance(batch, LabelledBatch)
-        features = networks.feature_extractor(batch.inputs)
+        """Pass the batches, by domain and sources first, through extractor and label predictor."""
+        features = self.extract(networks, [batch.inputs for batch in batches.values()])
+        labels = [batch.labels for batch in batches.values() if isinstance(batch, LabelledBatch)]
+        domain_labels = [
+            torch.full((len(batch.inputs),), float(number), device=features.device)
+            for number, batch in enumerate(batches.values())
+        ]
+        predicted = features if self.predicts == "all" else features[: sum(map(len, labels))]
         return Passed(
             features,
-            networks.label_predictor(features),
-            batch.labels,
-            torch.zeros(len(features), device=features.device),
+            networks.label_predictor(predicted),
+            torch.cat(labels),
+            torch.cat(domain_labels),
+            sources=len(labels),
+            targets=len(batches) - len(labels),
         )
+
+    def extract(self, networks: Networks, inputs: Sequence[Tensor]) -> Tensor:
+        """Features `(N, F)` of the inputs of each domain, all in one pass."""
+        return networks.feature_extractor(inputs[0] if len(inputs) == 1 else torch.cat([*inputs]))
 
     def label_loss(self, label_logits: Tensor, labels: Tensor) -> Tensor:
         """Mean cross entropy of logits `(N, C)` of which the first n have labels `(n,)`, in nats, 0-d."""
@@ -130,15 +153,16 @@ class BothDomains(Method):
     """A method that reads source and target."""
 
     reads = "source and target"
-    batch_norm: Literal["joint", "separate"] = "joint"
-    """Source and target in one forward pass (statistics of both), or in a pass each."""
+    batch_norm: BatchNormProtocol = "joint"
+    """Source and target in one forward pass (statistics of both), or in a pass each, or also with averages, scale and
+    shift of each domain's own."""
     warm_up: int = 0
     """Steps on the label loss alone, before all else begins: its schedules then run over what is left."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.batch_norm not in ("joint", "separate"):
-            raise unknown("method.batch_norm", self.batch_norm, ("joint", "separate"))
+        if self.batch_norm not in (known := get_args(BatchNormProtocol)):
+            raise unknown("method.batch_norm", self.batch_norm, known)
         if self.warm_up < 0:
             raise BadInput(f"method.warm_up must be >= 0, got {self.warm_up}")
 
@@ -151,18 +175,19 @@ class BothDomains(Method):
             return super().scheduled(0.0, 0) | {"started": float(past == 0)}
         return super().scheduled(past / (round(step / progress) - self.warm_up), past) | {"started": 1.0}
 
-    def forward(self, networks: Networks, batches: Mapping[str, Batch]) -> Passed:
-        source, target = batches["source"], batches["target"]
-        assert isinstance(source, LabelledBatch)
-        count = len(source.inputs)
+    def arrange(self, networks: Networks) -> Networks:
+        if self.batch_norm == "domain_specific":
+            DomainBatchNorm.divide(networks.feature_extractor)
+        return networks
+
+    def extract(self, networks: Networks, inputs: Sequence[Tensor]) -> Tensor:
         if self.batch_norm == "joint":
-            features = networks.feature_extractor(torch.cat([source.inputs, target.inputs]))
-        else:
-            features = torch.cat([networks.feature_extractor(half.inputs) for half in (source, target)])
-        domain_labels = torch.zeros(len(features), device=features.device)
-        domain_labels[count:] = 1
-        predicted = features if self.predicts == "all" else features[:count]
-        return Passed(features, networks.label_predictor(predicted), source.labels, domain_labels)
+            return super().extract(networks, inputs)
+        features = []
+        for domain, each in enumerate(inputs):
+            DomainBatchNorm.enter(networks.feature_extractor, domain)
+            features.append(networks.feature_extractor(each))
+        return torch.cat(features)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,25 +226,34 @@ class Adversarial(BothDomains):
         loss, domain_logits = self.adversary(networks, passed, alpha)
         curves = {LABEL_LOSS: label_loss}
         if domain_logits is not None:
-            known = domain_logits.detach()
-            curves[DOMAIN_LOSS] = loss if self.adds_domain_loss else domain_loss(known, passed.domain_labels)
-            # The share of samples whose domain the adversary names rightly; 0.5 is confusion.
-            curves[DOMAIN_ACCURACY] = ((known > 0) == passed.domain_labels.bool()).float().mean()
+            known, domain_labels = domain_logits.detach(), passed.domain_labels
+            if known.ndim == 1 and passed.sources + passed.targets > 2:  # one that tells sources from targets alone
+                domain_labels = (domain_labels >= passed.sources).float()
+            curves[DOMAIN_LOSS] = loss if self.adds_domain_loss else domain_loss(known, domain_labels)
+            # The share of samples whose domain the adversary names rightly; 0.5 is confusion of two.
+            named = known > 0 if known.ndim == 1 else known.argmax(1)
+            curves[DOMAIN_ACCURACY] = (named == domain_labels).float().mean()
         if domain_logits is None or not self.adds_domain_loss:
             curves[ADVERSARIAL_LOSS] = loss
         return Losses(label_loss + started * self.domain_weight * loss, label_loss, curves, domain_logits)
 
 
 def open_splits(reads: Reads, pair: DomainPair) -> dict[str, Labelled | Unlabelled]:
-    """The training splits that a method reads, by domain.
+    """The training splits that a method reads, by domain: one of several sources is "source 1".
 
     `source` never opens the target, and only `target labels` asks for its labels.
     """
+
+    def each(side: str, splits: Sequence[Labelled | Unlabelled]) -> dict[str, Labelled | Unlabelled]:
+        if len(splits) == 1:
+            return {side: splits[0]}
+        return {f"{side} {number}": split for number, split in enumerate(splits, 1)}
+
     match reads:
         case "source":
-            return {"source": pair.source}
+            return each("source", by_domain(pair.source))
         case "source and target":
-            return {"source": pair.source, "target": pair.target}
+            return each("source", by_domain(pair.source)) | each("target", by_domain(pair.target))
         case "target labels":
             return {"target": divide_target(pair)[0]}
 

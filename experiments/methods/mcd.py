@@ -21,7 +21,13 @@ class MCD(Adversarial):
     def adversary(self, networks: Networks, passed: Passed, alpha: float) -> AdversarialLoss:
         second = networks.heads["second_predictor"]
         return classifier_discrepancy_loss(
-            networks.label_predictor, second, passed.features, passed.domain_labels, alpha
+            networks.label_predictor,
+            second,
+            passed.features,
+            passed.domain_labels,
+            alpha,
+            sources=passed.sources,
+            targets=passed.targets,
         )
 
     def losses(self, networks: Networks, passed: Passed, **scheduled: float) -> Losses:

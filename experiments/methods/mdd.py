@@ -39,4 +39,6 @@ class MDD(Adversarial):
             passed.domain_labels,
             alpha,
             margin=self.margin,
+            sources=passed.sources,
+            targets=passed.targets,
         )

@@ -8,6 +8,7 @@ from experiments.networks.mlp import MLP
 from experiments.networks.mnist import MnistModern, MnistPaper
 from experiments.networks.moons import Moons
 from experiments.networks.own import Cut, Parts
+from experiments.networks.raw import Raw
 from experiments.networks.resnet import ResNet18, ResNet50, ResNet101
 from experiments.networks.shallow import Shallow
 from experiments.networks.skada import SkadaDigits
@@ -17,7 +18,7 @@ NETWORKS: dict[str, type[Network]] = {
     each.name: each
     for each in (
         Moons, Shallow, MLP, MnistPaper, MnistModern, SvhnPaper, GtsrbPaper, LeNet, DTN, SkadaDigits, CNN, ResNet18,
-        ResNet50, ResNet101,
+        ResNet50, ResNet101, Raw,
     )
 }  # fmt: skip
 

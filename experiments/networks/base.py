@@ -5,12 +5,14 @@ shape of an input and the number of classes. All heads return logits. Weights ar
 random stream per part, so that the extractor starts from the same weights whatever the method.
 """
 
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from experiments.errors import BadInput
 from experiments.randomness import derive_seed
@@ -80,6 +82,49 @@ def build_adversary(width: int, hidden: int) -> nn.Module:
     )  # fmt: skip
 
 
+class DomainBatchNorm(nn.Module):
+    """BatchNorm with averages, scale and shift of each domain's own; Chang et al., CVPR 2019.
+
+    Attributes:
+        domain: whose are in use, source 0 or target 1; between steps the target's.
+    """
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.each = nn.ModuleList([layer, copy.deepcopy(layer)])
+        self.domain = 1
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.each[self.domain](inputs)
+
+    @staticmethod
+    def divide(module: nn.Module) -> None:
+        """Put one in the place of every BatchNorm within `module`."""
+        for name, layer in list(module.named_children()):
+            if isinstance(layer, _BatchNorm):
+                setattr(module, name, DomainBatchNorm(layer))
+            else:
+                DomainBatchNorm.divide(layer)
+
+    @staticmethod
+    def enter(module: nn.Module, domain: int) -> None:
+        """Let all within `module` be those of a domain."""
+        for layer in module.modules():
+            if isinstance(layer, DomainBatchNorm):
+                layer.domain = domain
+
+
+class Several(nn.Module):
+    """A domain classifier of several domains: one for each, side by side, to logits `(N, K)`."""
+
+    def __init__(self, heads: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(heads)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.stack([head(features).flatten() for head in self.heads], 1)
+
+
 class Networks(nn.Module):
     """The networks of one run: extractor, label predictor, and the method's own heads by name."""
 
@@ -109,6 +154,7 @@ def build_networks(
     shape: tuple[int, ...],
     classes: int,
     seed: int,
+    domains: int = 2,
 ) -> Networks:
     """Build networks with seeded weights, leaving the global random state as it was.
 
@@ -118,6 +164,7 @@ def build_networks(
         shape: Of one input, images with the channels first.
         classes: How many label logits.
         seed: Of the run.
+        domains: Of more than two, a head called domain_classifier has a logit for each (`Several`).
 
     Raises:
         BadInput: The network cannot take these inputs, or returns no features `(N, F)`.
@@ -131,7 +178,12 @@ def build_networks(
         extractor = draw("feature_extractor", lambda: network.feature_extractor(shape))
         width = _measure_width(network, extractor, shape)
         predictor = draw("label_predictor", lambda: network.label_head(width, classes))
-        built = {name: draw(name, build) for name, build in heads(network, width, classes).items()}
+        built = {
+            name: draw(name, lambda build=build: Several([build() for _ in range(domains)]))
+            if name == "domain_classifier" and domains > 2
+            else draw(name, build)
+            for name, build in heads(network, width, classes).items()
+        }
     networks = Networks(extractor, predictor, built)
     return networks.to(memory_format=torch.channels_last) if len(shape) == 3 else networks
 

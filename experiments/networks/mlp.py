@@ -13,6 +13,7 @@ class MLP(Network):
     """Layers of ReLU units on features `(D,)`; linear label head, a domain classifier with one hidden layer."""
 
     name = "mlp"
+    version = 2
     hidden: tuple[int, ...] = (256, 256)
     """Units of each hidden layer; the last is the width of the features."""
     dropout: float = 0.0
@@ -24,6 +25,11 @@ class MLP(Network):
         if not 0 <= self.dropout < 1:
             raise BadInput(f"network.dropout must be in [0, 1), got {self.dropout}")
 
+    @property
+    def together(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """As in `Network`; Dropout's masks are not stacked."""
+        return 1 if self.dropout else 8
+
     def feature_extractor(self, shape: tuple[int, ...]) -> nn.Module:
         if len(shape) != 1:
             raise self.refuse(shape, "features (D,)")
@@ -34,4 +40,5 @@ class MLP(Network):
         return nn.Sequential(*layers)
 
     def domain_head(self, width: int) -> nn.Module:
-        return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1), nn.Flatten(0))
+        units = self.hidden[-1]  # also where a method's adversary sees more than the features (CDAN: F · C)
+        return nn.Sequential(nn.Linear(width, units), nn.ReLU(), nn.Linear(units, 1), nn.Flatten(0))

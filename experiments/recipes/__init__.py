@@ -13,8 +13,9 @@ from experiments.recipes.digits import (
 )
 from experiments.recipes.moons import ganin2016_figure2, moons, moons_alphas
 from experiments.recipes.numbers import ganin2016_table2, svhn_to_mnist, syn_numbers_to_svhn, syn_signs_to_gtsrb
-from experiments.recipes.office import amazon_to_webcam
-from experiments.recipes.reviews import books_to_dvd
+from experiments.recipes.office import office_caltech10, office_caltech10_deep, office_caltech10_surf
+from experiments.recipes.office31 import amazon_to_webcam
+from experiments.recipes.reviews import books_to_dvd, ganin2016_table1
 from experiments.recipes.usps import (
     mnist_to_usps,
     mnist_to_usps_skada,
@@ -25,7 +26,7 @@ from experiments.recipes.usps import (
 )
 
 Recipe = Callable[..., Any]
-"""Returns an `Experiment`, or a list of them."""
+"""Returns an `Experiment`, or a list of them; or yields the lists that it chooses by, and returns the table."""
 
 RECIPES: dict[str, Recipe] = {
     function.__name__: function
@@ -43,12 +44,16 @@ RECIPES: dict[str, Recipe] = {
         usps_to_mnist,
         mnist_to_usps_skada,
         usps_to_mnist_skada,
+        office_caltech10,
         demo,
         mnist_m,
         mnist_m_methods,
         mnist_usps,
         mnist_usps_skada,
         moons_alphas,
+        ganin2016_table1,
+        office_caltech10_deep,
+        office_caltech10_surf,
         ganin2016_figure2,
         ganin2016_table2,
     )

@@ -9,6 +9,7 @@ the store it holds no lock that a training could need.
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -129,6 +130,8 @@ def _deliver_one(client: "MlflowClient", folder: Path) -> None:
             if destination is None or delivery["status"] == "FINISHED":
                 continue
             whole = describe_whole(folder, description, status)
+            if destination.parents:  # below a trial, seeds differ in nothing else, and a list shows how names begin
+                whole = replace(whole, title=f"seed {whole.params.get('seed')} {whole.title}")
             try:
                 _send(client, whole, destination, delivery)
             except BadInput:
@@ -227,10 +230,12 @@ def _place_of(client: "MlflowClient", destination: Destination) -> tuple[str, st
     # Ids of the experiment and of the run above; asked of the store once, and again after any failure.
     known = _places.setdefault(client, {})
     if destination not in known:
-        experiment_id, above = ensure_experiment(client, destination.experiment), None
-        for depth in range(len(destination.parents)):
-            above = ensure_parent(client, experiment_id, destination.parents[: depth + 1], above)
-        known[destination] = experiment_id, above
+        if not destination.parents:
+            known[destination] = ensure_experiment(client, destination.experiment), None
+        else:
+            above = Destination(destination.experiment, destination.parents[:-1])
+            experiment_id, parent = _place_of(client, above)
+            known[destination] = experiment_id, ensure_parent(client, experiment_id, destination.parents, parent)
     return known[destination]
 
 

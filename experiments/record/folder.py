@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from experiments.errors import BadInput
-from experiments.record.files import read_json, write_atomically, write_json, writing_to
+from experiments.errors import BadInput, RunInUse
+from experiments.record.files import claim, read_json, write_atomically, write_json, writing_to
 from experiments.record.forms import POINT, find_misfit
 from experiments.record.names import (
     COMMIT,
@@ -157,6 +157,15 @@ class Recording:
         if status != "RUNNING":
             with suppress(OSError):  # it is only shown
                 (self.folder / PROGRESS).unlink()
+
+
+def mark_stopped(folder: Path, message: str) -> None:
+    """Say of a run that waits for more steps that none will come; one that has ended is left as it is."""
+    with suppress(RunInUse), claim(folder):
+        status = read_status(folder)
+        if status and status["status"] == "RUNNING":
+            stopped = {"status": "KILLED", "message": message, "time_ms": _now_ms()}
+            write_json(folder / STATUS, status | stopped)
 
 
 def read_points(folder: Path) -> list[dict[str, Any]]:

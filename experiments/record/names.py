@@ -54,6 +54,9 @@ TARGET_VALIDATION_ACCURACY, TARGET_REST_ACCURACY = "target_validation_accuracy",
 
 # Single numbers of a finished run, also MLflow metrics. The proxy A-distance is that of the last evaluation.
 PROXY_A_DISTANCE = "proxy_a_distance"
+# Of an adversary at the end: the cosine of its gradient at the features with that of the label loss, its norm over that
+# one's, and how far the weights of its heads have moved over their first norm.
+GRADIENT_COSINE, GRADIENT_RATIO, ADVERSARY_MOVED = "gradient_cosine", "gradient_ratio", "adversary_moved"
 TRAIN_TIME_S, STEPS_PER_S = "train_time_s", "steps_per_s"
 
 # What an evaluation leaves for whoever chooses among checkpoints: arrays of EVALUATIONS, one entry a step, E of them.
@@ -64,6 +67,7 @@ SOURCE_LOGITS, SOURCE_LABELS = "source_logits", "source_labels"  # (E, m, C) and
 # In one projection of one evaluation: (E, j, D) of source training inputs, (E, m, D) and (E, min(n, 1000), D) of those
 # whose logits are kept.
 TRAINING_FEATURES, SOURCE_FEATURES, TARGET_FEATURES = "training_features", "source_features", "target_features"
+SOURCE_WEIGHTS = "source_weights"  # (m,) density ratios at held-out source samples: not kept, they follow from features
 CLASS_COSINES = "class_cosines"  # (E, C, C) between the weights of two classes in the label predictor's last layer
 FEATURES, LABELS, DOMAIN_LABELS = "features", "labels", "domain_labels"  # (E, k, D), (k,), (k,) of test samples
 # (E, C, C) counts on the test splits, the source's without the held-out samples: rows true, columns predicted.
@@ -110,6 +114,7 @@ DIFF = "git_diff"  # first 16 digits of the SHA-256 of changes.patch
 PROGRAM = "program"  # how it was computed: alone, or together with others as one program
 FOREIGN_SOURCE = "foreign_source"  # digest of the modules from outside the repository that it names
 VERDICT, VERDICT_SENTENCE = "verdict", "verdict_sentence"  # the doctor's, before the first step
+HEALTH = "health"  # at the end: healthy, or the faults by name; the whole report is the run's description
 
 
 def runs_root() -> Path:

@@ -81,6 +81,8 @@ def describe_whole(folder: Path, description: dict[str, Any], status: dict[str, 
     result = read_json(folder / names.RESULT, needs=("metrics", "weights_sha256")) if is_finished else None
     if result is not None:
         tags["weights_sha256"] = result["weights_sha256"]
+        if health := result.get("health"):  # results of an earlier version have none
+            tags |= {names.HEALTH: health["status"], "mlflow.note.content": health["report"]}
     return Whole(
         hash=description["hash"],
         # MLflow's list shows some 22 letters of a name: the seed is to be among them.

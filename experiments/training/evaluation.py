@@ -65,6 +65,11 @@ class Samples:
             _, self.target_test = divide_target(pair)
         # A source without a test split is measured on what it was trained on: nothing of that is held out.
         self.held_out, self.reported = divide(self.source_test, self.source_test.name != pair.source.name)
+        if (validation := pair.evaluation.source_validation) is not None:  # held out of the training split instead
+            self.held_out, self.reported = (torch.arange(len(validation) + len(self.source_test))).tensor_split(
+                [len(validation)]
+            )
+            self.source_test = join(validation, self.source_test)
         self.unlabelled = sample(pair.target, UNLABELLED_SAMPLE)
         self.mixed = mix(self.unlabelled)
         self.training = sample(pair.source, FEATURE_SAMPLE)
@@ -100,6 +105,12 @@ def sample(split: Labelled | Unlabelled, count: int) -> Labelled:
     return Labelled(name=split.name, inputs=split.inputs[index], labels=labels[index])
 
 
+def join(first: Labelled, second: Labelled) -> Labelled:
+    """Both, one behind the other, under the name of the second."""
+    inputs, labels = torch.cat([first.inputs, second.inputs]), torch.cat([first.labels, second.labels])
+    return Labelled(name=second.name, inputs=inputs, labels=labels)
+
+
 def mix(split: Labelled) -> Labelled:
     """Input i and input i + N // 2 of N, .55 to .45, up to the last one; labels all 0."""
     half = len(split) // 2
@@ -112,22 +123,31 @@ def mix(split: Labelled) -> Labelled:
 
 
 @torch.inference_mode()
-def evaluate(predict: Predict, samples: Samples, class_weights: Tensor | None = None) -> list[Evaluation]:
+def evaluate(
+    predict: Predict,
+    samples: Samples,
+    class_weights: Tensor | None = None,
+    predict_source: Predict | None = None,
+) -> list[Evaluation]:
     """Measure all members of a program.
 
     Args:
         predict: Of all members.
         samples: What they are measured on.
         class_weights: Those of the label predictor's last layer, (M, C, F); None where it has no such layer.
+        predict_source: What predicts the source's samples, where that is not the same.
     """
+    of_source = predict_source or predict
     held_out, shown = len(samples.held_out), samples.shown.numpy()
     source_test, target_test = samples.source_test, samples.target_test
-    on_source, source_features = _look(predict, samples, source_test, torch.cat([samples.held_out, samples.tested[0]]))
+    on_source, source_features = _look(
+        of_source, samples, source_test, torch.cat([samples.held_out, samples.tested[0]])
+    )
     on_target, target_features = _look(predict, samples, target_test, samples.tested[1])
     tested = np.concatenate([source_features[:, held_out:], target_features], 1)
     clustered = torch.arange(min(CLUSTERED_SAMPLE, len(samples.unlabelled)))
     on_unlabelled, unlabelled = _look(predict, samples, samples.unlabelled, clustered)
-    _, training = _look(predict, samples, samples.training, torch.arange(len(samples.training)))
+    _, training = _look(of_source, samples, samples.training, torch.arange(len(samples.training)))
     on_mixed, _ = _look(predict, samples, samples.mixed, torch.arange(0))
     together = np.concatenate([training, unlabelled, source_features[:, :held_out]], 1)
     ends = np.cumsum([training.shape[1], unlabelled.shape[1]])

@@ -27,10 +27,12 @@ class Program(Protocol):
         method_of: Which of these each member has.
         curves: Names of what `step` returns; known after the first step.
         device: Where it computes.
+        steps: How many there are.
     """
 
     name: str
     device: torch.device
+    steps: int
     experiments: list[Experiment]
     methods: list[Method]
     method_of: list[int]
@@ -48,8 +50,16 @@ class Program(Protocol):
         """The doctor's verdict on every member, before the first step."""
         ...
 
+    def measure_adversaries(self) -> list[dict[str, float]]:
+        """What has become of each member's adversary, after the last step; nothing where it has none."""
+        ...
+
     def member(self, index: int) -> Networks:
         """The networks of one member."""
+        ...
+
+    def begin(self, index: int, weights: dict[str, Tensor]) -> None:
+        """Let the networks of one member begin with these weights and buffers, by name, and not with drawn ones."""
         ...
 
     def state(self, index: int) -> dict[str, Any]:
@@ -96,7 +106,7 @@ def train(program: Program, watch: Watch, states: Sequence[dict[str, Any]] | Non
     Raises:
         KeyboardInterrupt: `watch.must_stop()`; `watch.reached` was called before.
     """
-    recipe, members = program.experiments[0], range(len(program.experiments))
+    recipe, members, steps = program.experiments[0], range(len(program.experiments)), program.steps
     going = list(members)
     start, since, window = 0, 0, None  # the window holds sums since the last point, (M, curves), on the device
     if states is not None:
@@ -120,18 +130,18 @@ def train(program: Program, watch: Watch, states: Sequence[dict[str, Any]] | Non
     def check(done: int, values: dict[int, dict[str, float]], at: dict[int, dict[str, float]]) -> None:
         for member in list(going):
             try:
-                check_finite(values[member], at[member], done, recipe.pair)
+                check_finite(values[member], at[member], done, program.experiments[member].pair)
             except NonFiniteLoss as error:
                 going.remove(member)
                 watch.failed(member, error)
 
-    for step in range(start, recipe.steps):
+    for step in range(start, steps):
         if watch.must_stop():
             reach(step)
             raise KeyboardInterrupt
 
         # Schedules: functions of progress alone, in [0, 1). Then one update.
-        progress = step / recipe.steps
+        progress = step / steps
         lr = recipe.lr(progress, step=step)
         scheduled = [method.scheduled(progress, step) for method in program.methods]
         values = program.step(lr, scheduled)
@@ -139,7 +149,7 @@ def train(program: Program, watch: Watch, states: Sequence[dict[str, Any]] | Non
 
         # Curves.
         done = step + 1
-        if done % recipe.log_every and done != recipe.steps:
+        if done % recipe.log_every and done != steps:
             continue
         rows = (window / (done - since)).tolist()
         since, window = done, None
@@ -150,7 +160,7 @@ def train(program: Program, watch: Watch, states: Sequence[dict[str, Any]] | Non
             watch.logged(done, {member: means[member] | at[member] for member in going})
 
         # Evaluation and checkpoint; due at logged steps alone.
-        if going and (done % recipe.evaluate_every == 0 or done == recipe.steps):
+        if going and (done % recipe.evaluate_every == 0 or done == steps):
             evaluations = program.evaluate()
             largest = {m: {TARGET_LOGITS: float(np.abs(evaluations[m].seen[TARGET_LOGITS]).max())} for m in going}
             check(done, largest, at)

@@ -1,4 +1,4 @@
-"""Many runs as one program: seeds and schedules of one recipe, their networks stacked along a leading dimension.
+"""Many runs as one program: seeds, schedules and pairs of one recipe, their networks stacked along a new dimension.
 
 A step of a small network is mostly the cost of starting its operations. Here each operation is started once for all
 members: `vmap` turns the method's own loss into one over stacked weights, and a trace of its gradient is run step after
@@ -20,12 +20,13 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from datasets import Augment, DomainPair, StackedBatches
-from experiments.experiment import Experiment
+from datasets import Augment, DomainPair, StackedBatches, outline_of
+from experiments.experiment import Experiment, origin_of
 from experiments.identity import describe
 from experiments.methods import Method, mean_of_training, open_splits
 from experiments.networks import Network, Networks, build_networks
 from experiments.randomness import derive_seed
+from experiments.training.adversary import measure_adversary
 from experiments.training.alone import sample_shape
 from experiments.training.diagnosis import examine_method
 from experiments.training.evaluation import Evaluation, Samples, evaluate
@@ -45,6 +46,7 @@ def can_be_together(experiment: Experiment, machine: Machine) -> bool:
         and experiment.network.together > 1
         and experiment.precision == "float32"
         and experiment.augment == Augment()
+        and "+" not in experiment.pair
         and not experiment.balanced
         and experiment.optimiser.head_rate == 1
         and experiment.method.together
@@ -61,8 +63,12 @@ def _has_masks_or_averages(method: Method, network: Network) -> bool:
 
 
 def group_of(experiment: Experiment) -> str:
-    """Equal for runs that one program can train: they differ in seed and in schedules of the method alone."""
-    described = dict(experiment.description, seed=None)
+    """Equal for runs that one program can train.
+
+    They differ in seed, in schedules of the method, and in pairs whose samples have one shape and as many classes.
+    """
+    pair, kind, _ = origin_of(experiment.pair)
+    described = dict(experiment.description, seed=None, pair=(outline_of(pair), kind))
     described["method"] = dict(described["method"], **dict.fromkeys(experiment.method.schedules))
     return json.dumps(described, sort_keys=True)
 
@@ -75,10 +81,11 @@ class Stack:
         weights: the same as views `(M, ...)`.
         buffers: name of a buffer -> those of all members, `(M, ...)`.
         last_layer: as of `Networks`.
+        build: the networks that a seed begins with.
     """
 
     def __init__(self, build: Callable[[int], Networks], seeds: Sequence[int]):
-        self._build = build
+        self.build = build
         alone = {seed: build(seed) for seed in dict.fromkeys(seeds)}
         self._pattern = alone[seeds[0]]  # its modules are called with the weights of others
         self.last_layer = self._pattern.last_layer
@@ -104,7 +111,7 @@ class Stack:
 
     def member(self, index: int) -> Networks:
         """Networks of their own with one member's weights, in training mode."""
-        networks = self._build(0)
+        networks = self.build(0)
         networks.load_state_dict({name: value[index] for name, value in (self.weights | self.buffers).items()})
         return networks.train()
 
@@ -131,43 +138,60 @@ class Together:
 
     name = "together"
 
-    def __init__(self, experiments: Sequence[Experiment], pair: DomainPair, machine: Machine = AUTOMATIC):
+    def __init__(
+        self,
+        experiments: Sequence[Experiment],
+        pair: DomainPair | Sequence[DomainPair],
+        machine: Machine = AUTOMATIC,
+    ):
+        """Stack the members.
+
+        Args:
+            experiments: One a member.
+            pair: For all, or one a member.
+            machine: How to compute.
+        """
         self.device = machine.prepare()
         recipe = experiments[0]
         self.experiments = list(experiments)
         self.methods: list[Method] = list(dict.fromkeys(each.method for each in experiments))
         self.method_of = [self.methods.index(each.method) for each in experiments]
         self.curves: list[str] = []
+        self.steps = recipe.steps
         # A batch of one matrix is multiplied by another routine, which rounds otherwise: a single run keeps itself
         # company.
         rows = list(range(len(experiments))) if len(experiments) > 1 else [0, 0]
         self._seeds = [experiments[row].seed for row in rows]
         self._method_row = torch.tensor([self.method_of[row] for row in rows])
-        self._pair = pair
+        self._pairs = [pair] * len(rows) if isinstance(pair, DomainPair) else [pair[row] for row in rows]
+        first = self._pairs[0]
 
         def build(seed: int) -> Networks:
             return build_networks(
                 recipe.network,
                 recipe.method.heads,
-                shape=sample_shape(pair, recipe.augment),
-                classes=len(pair.class_names),
+                shape=sample_shape(first, recipe.augment),
+                classes=len(first.class_names),
                 seed=seed,
             ).to(self.device)
 
         self._stack = Stack(build, self._seeds)
         self._optimiser = recipe.optimiser.build(self._stack.tables.values(), recipe.lr(0.0, step=0))
-        self._mean = mean_of_training(recipe.method.reads, pair).to(self.device)
+        distinct = {id(each): each for each in self._pairs}
+        reads = recipe.method.reads
+        opened = {key: open_splits(reads, each) for key, each in distinct.items()}
+        self._means = {key: mean_of_training(reads, each).to(self.device) for key, each in distinct.items()}
         self._batches = {
             domain: StackedBatches(
-                split,
+                [opened[id(each)][domain] for each in self._pairs],
                 recipe.batch_size // 2,
                 seeds=[derive_seed(seed, f"order/{domain}") for seed in self._seeds],
-                mean=self._mean,
+                mean=[self._means[id(each)] for each in self._pairs],
                 device=self.device,
             )
-            for domain, split in open_splits(recipe.method.reads, pair).items()
+            for domain in opened[id(first)]
         }
-        self._samples: Samples | None = None
+        self._samples: list[tuple[list[int], Samples]] = []  # of each pair, with the rows that are measured on it
         self._gradients: Callable[..., Any] | None = None
 
     def step(self, lr: float, scheduled: Sequence[dict[str, float]]) -> Tensor:
@@ -182,7 +206,8 @@ class Together:
             traced = _trace(self.experiments[0], self._stack, drawn, at)
             self.curves = traced.curves
             run = functools.partial(traced.run, self._stack.weights, self._stack.buffers)
-            self._gradients = Replayed(run, drawn, at) if self.device.type == "cuda" else run
+            is_recorded = self.device.type == "cuda" and self.methods[0].recordable
+            self._gradients = Replayed(run, drawn, at) if is_recorded else run
         slopes, values = self._gradients(drawn, at)
         for name, table in self._stack.tables.items():
             table.grad = slopes[name]
@@ -190,24 +215,48 @@ class Together:
         return values[: len(self.experiments)]
 
     def evaluate(self) -> list[Evaluation]:
-        def predict(inputs: Tensor) -> tuple[Tensor, Tensor]:
-            return vmap(lambda weights: self._stack.call(Networks.predict, weights, inputs))(
-                self._stack.weights | self._stack.buffers
-            )
+        weights = self._stack.weights | self._stack.buffers
+        measured: dict[int, Evaluation] = {}
+        if not self._samples:
+            for pair in {id(each): each for each in self._pairs}.values():
+                rows = [row for row, each in enumerate(self._pairs) if each is pair]
+                self._samples.append((rows, Samples(pair, self._means[id(pair)], self.methods[0].reads)))
+        for rows, samples in self._samples:
+            mine = weights if len(rows) == len(self._pairs) else {name: value[rows] for name, value in weights.items()}
 
-        self._samples = self._samples or Samples(self._pair, self._mean, self.methods[0].reads)
-        name = self._stack.last_layer
-        class_weights = self._stack.weights[name] if name else None
-        return evaluate(predict, self._samples, class_weights)[: len(self.experiments)]
+            def predict(inputs: Tensor, mine: dict[str, Tensor] = mine) -> tuple[Tensor, Tensor]:
+                return vmap(lambda weights: self._stack.call(Networks.predict, weights, inputs))(mine)
+
+            class_weights = mine[name] if (name := self._stack.last_layer) else None
+            measured |= zip(rows, evaluate(predict, samples, class_weights), strict=True)
+        return [measured[row] for row in range(len(self.experiments))]
 
     def diagnose(self) -> list[Verdict | None]:
         return [
-            examine_method(each, self.member(index), self._pair, self._mean)
+            examine_method(each, self.member(index), self._pairs[index], self._means[id(self._pairs[index])])
+            for index, each in enumerate(self.experiments)
+        ]
+
+    def measure_adversaries(self) -> list[dict[str, float]]:
+        return [
+            measure_adversary(
+                each,
+                self.member(index),
+                self._stack.build(each.seed),
+                self._pairs[index],
+                self._means[id(self._pairs[index])],
+            )
             for index, each in enumerate(self.experiments)
         ]
 
     def member(self, index: int) -> Networks:
         return self._stack.member(index)
+
+    def begin(self, index: int, weights: dict[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, values in (self._stack.weights | self._stack.buffers).items():
+                for row in self._rows_of(index):
+                    values[row] = weights[name]
 
     def state(self, index: int) -> dict[str, Any]:
         weights = self._stack.weights | self._stack.buffers
@@ -221,24 +270,25 @@ class Together:
                 },
                 "random": {},  # a program without Dropout draws no random number
                 "batches": {
-                    domain: stream.state_dict() | {"seed": stream.seeds[index]}
+                    domain: stream.state_dict(index) | {"seed": stream.seeds[index]}
                     for domain, stream in self._batches.items()
                 },
             }
         )
 
     def load(self, index: int, state: dict[str, Any]) -> None:
-        rows = [index] if len(self.experiments) > 1 else [0, 1]
+        self.begin(index, state["networks"])
         remembered = copy_to_cpu(state["optimiser"])  # some of it is kept as it is, and then changed in place
         with torch.no_grad():
-            for row in rows:
-                for name, values in (self._stack.weights | self._stack.buffers).items():
-                    values[row] = state["networks"][name]
+            for row in self._rows_of(index):
                 for name, table in self._stack.tables.items():
                     for key, value in remembered.get(name, {}).items():
                         self._put(table, name, key, value, row)
         for domain, stream in self._batches.items():
-            stream.load_state_dict(state["batches"][domain])
+            stream.load_state_dict(state["batches"][domain], index)
+
+    def _rows_of(self, index: int) -> list[int]:
+        return [index] if len(self.experiments) > 1 else [0, 1]
 
     def _row(self, name: str, value: Any, index: int) -> Any:
         # What the optimiser remembers of one member: its part of a table, or a count that all share.

@@ -1,14 +1,12 @@
 """When a run is done: finished, and with the same inputs as now."""
 
-from functools import cache
-
-from datasets import load_pair, pair_fingerprint
 from experiments.experiment import Experiment
 from experiments.identity import digest_foreign_source
 from experiments.record.delivery import readdress
 from experiments.record.files import read_json
 from experiments.record.folder import folder_of, is_finished
 from experiments.record.names import DATA_FINGERPRINT, FOREIGN_SOURCE, RUN
+from experiments.work.pairs import fingerprint_of
 
 
 def is_done(experiment: Experiment) -> bool:
@@ -35,9 +33,3 @@ def set_aside(experiment: Experiment) -> None:
     begun = (read_json(folder / RUN, needs=("started_ms",)) or {})["started_ms"]
     old = folder.rename(folder.with_name(f"{folder.name}-{begun}"))
     readdress(old, folder)
-
-
-@cache
-def fingerprint_of(pair: str) -> str:
-    """Of the data of a pair, as they are at the first call in this process."""
-    return pair_fingerprint(pair) or load_pair(pair).fingerprint

@@ -2,7 +2,7 @@
 
     while source.is_open or pool.is_busy:
         while pool.is_free and (members := source.next()):
-            pool.submit(members)
+            pool.submit(members, source.until(members))
         for ended in pool.ended(wait_s):
             source.told(ended)
 
@@ -64,6 +64,10 @@ class Source(Protocol):
         """The next runs to train; None where there are none, or none yet."""
         ...
 
+    def until(self, members: Bundle) -> int | None:
+        """The step after which these stop, with a checkpoint, and are given back; None for their end."""
+        ...
+
     def told(self, ended: Ended) -> None:
         """These have ended."""
         ...
@@ -90,8 +94,8 @@ class Pool(Protocol):
         """Whether a bundle is being trained."""
         ...
 
-    def submit(self, members: Bundle) -> None:
-        """Begin to train a bundle."""
+    def submit(self, members: Bundle, until: int | None = None) -> None:
+        """Begin to train a bundle, up to a step or to its end."""
         ...
 
     def ended(self, wait_s: float) -> list[Ended]:
@@ -137,6 +141,9 @@ class Listed:
     def next(self) -> Bundle | None:
         return self._waiting.pop(0) if self._waiting else None
 
+    def until(self, members: Bundle) -> None:
+        return None
+
     def told(self, ended: Ended) -> None:
         self.in_use += ended.in_use
 
@@ -160,7 +167,7 @@ def work(source: Source, pool: Pool, courier: Courier, progress: RunProgress, ou
             while source.is_open or pool.is_busy:
                 while pool.is_free and (members := source.next()):
                     shown.begin(members)
-                    pool.submit(members)
+                    pool.submit(members, source.until(members))
                 for ended in pool.ended(WAIT_S):
                     shown.end(ended)
                     source.told(ended)
@@ -242,15 +249,15 @@ class _Shown:
                 self.outcome.trained += 1
                 result = read_json(folder / names.RESULT, needs=("last", "metrics"))
                 self.progress.finish(title, describe(result) if result else f"{folder} has no {names.RESULT}")
-                self._show_verdict(folder, title)
+                self._show_faults(result, title)
             elif status["status"] == "FAILED":
                 self.outcome.failed.append(f"{title}: {status['message']}")
                 self.progress.finish(title, f"FAILED: {status['message']}")
 
-    def _show_verdict(self, folder: Any, title: str) -> None:
-        tags = (read_json(folder / names.RUN, needs=("tags",)) or {"tags": {}})["tags"]
-        if tags.get(names.VERDICT, "reversed") != "reversed":
-            self.progress.say(f"{title}: {tags[names.VERDICT_SENTENCE]}")
+    def _show_faults(self, result: dict[str, Any] | None, title: str) -> None:
+        for line in (result or {}).get("health", {"report": ""})["report"].splitlines():
+            if line.startswith("- **"):
+                self.progress.say(f"{title}: {line[2:].replace('**', '')}")
 
     def leave(self) -> None:
         """The work is over: what is still unfinished goes to MLflow as it is."""

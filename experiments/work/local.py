@@ -52,13 +52,13 @@ class Local:
     def is_busy(self) -> bool:
         return bool(self._ended) or any(worker.members for worker in self._workers)
 
-    def submit(self, members: Bundle) -> None:
+    def submit(self, members: Bundle, until: int | None = None) -> None:
         self._workers = [worker for worker in self._workers if worker.members or worker.process.is_alive()]
         idle = [worker for worker in self._workers if worker.members is None]
         worker = idle[0] if idle else self._start()
         worker.members = members
         with suppress(OSError):  # it has just died: that is found out where its end is waited for
-            worker.line.send(members)
+            worker.line.send((members, until))
 
     def _start(self) -> _Worker:
         context = multiprocessing.get_context("spawn")
@@ -120,7 +120,8 @@ def _serve(line: Connection, parent: int, machine: Machine, modules: Sequence[st
         prepare_worker(modules)
         while not must_stop():
             if line.poll(0.5):
-                line.send(train_members(line.recv(), machine, must_stop=must_stop))
+                members, until = line.recv()
+                line.send(train_members(members, machine, must_stop=must_stop, until=until))
 
 
 def _end_with(parent: int) -> None:

@@ -9,18 +9,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from datasets import DomainPair, load_pair
-from experiments.errors import BadInput, unknown
-from experiments.experiment import Experiment
-from experiments.identity import rebuild
+from datasets import DomainPair
+from experiments.errors import BadInput
 from experiments.methods import mean_of_training
-from experiments.networks import Networks, build_networks
+from experiments.networks import Networks
 from experiments.record import names
 from experiments.record.delivery import deliver, read_deliveries
-from experiments.record.files import read_json
-from experiments.record.folder import list_runs, read_status
 from experiments.record.store import Unreachable, first_line, open_client
-from experiments.training.alone import sample_shape
+from experiments.work.pairs import load_networks, open_pair, read_experiment
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -54,30 +50,9 @@ def load_model(folder: Path) -> tuple[Model, DomainPair]:
     Raises:
         BadInput: there is no such run, it is not finished, or the pair's data are not those that it was trained on.
     """
-    description, status = read_json(folder / names.RUN, needs=("experiment", "tags")), read_status(folder)
-    if description is None or status is None:
-        raise unknown("run", folder.name, [each.name for each in list_runs()])
-    if status["status"] != "FINISHED":
-        raise BadInput(f"run {folder.name} is {status['status']}; only a FINISHED run has a model")
-    try:
-        experiment: Experiment = rebuild(description["experiment"])
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise BadInput(f"{folder / names.RUN} does not describe an experiment of this version: {error}") from None
-    pair = load_pair(experiment.pair)
-    if pair.fingerprint != description["tags"][names.DATA_FINGERPRINT]:
-        raise BadInput(f"run {folder.name} was trained on other data than pair {pair.id} has now; prepare those again")
-    networks = build_networks(
-        experiment.network,
-        experiment.method.heads,
-        shape=sample_shape(pair, experiment.augment),
-        classes=len(pair.class_names),
-        seed=0,
-    )
-    try:
-        networks.load_state_dict(torch.load(folder / names.MODEL, map_location="cpu", weights_only=True))
-    except Exception as error:  # of zip files, pickles and shapes
-        raise BadInput(f"{folder / names.MODEL} cannot be used ({first_line(error)}); train the run again") from None
-    return Model(networks, mean_of_training(experiment.method.reads, pair)), pair
+    experiment = read_experiment(folder)
+    pair = open_pair(experiment)
+    return Model(load_networks(folder, experiment, pair), mean_of_training(experiment.method.reads, pair)), pair
 
 
 def log_model(folder: Path) -> list[str]:

@@ -3,10 +3,13 @@
 The run folders lie on storage that all nodes share: a bundle that is run again goes on from its runs' checkpoints.
 """
 
+import functools
 import importlib
 import os
+import queue
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from experiments.errors import BadInput
@@ -16,6 +19,7 @@ from experiments.work.bundles import Bundle
 from experiments.work.driver import Ended
 from experiments.work.serving import GRACE_S, train_members
 
+ANSWER_S = 60.0  # of a cluster, before it is given up
 RETRIES = 20  # of a bundle whose worker or node died
 PASSED_ON = ("GRL_RUNS", "GRL_DATA", "GRL_PREPARED")
 
@@ -39,20 +43,22 @@ class Ray:
         try:
             ray = importlib.import_module("ray")  # an optional group of its own
         except ImportError:
-            raise BadInput("cluster needs Ray, which is not installed: pip install ray") from None
+            raise BadInput("cluster needs Ray, which is not installed: pip install 'ray[client]'") from None
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         variables = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         variables |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([os.getcwd(), str(ROOT)])}
+        join = functools.partial(
+            ray.init,
+            address=None if address == "local" else address,
+            runtime_env={"env_vars": variables},
+            log_to_driver=False,
+            logging_level="ERROR",
+            **({"_node_ip_address": "127.0.0.1", "include_dashboard": False} if address == "local" else {}),
+        )
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what is wrong is said below
-                ray.init(
-                    address=None if address == "local" else address,
-                    runtime_env={"env_vars": variables},
-                    log_to_driver=False,
-                    logging_level="ERROR",
-                    **({"_node_ip_address": "127.0.0.1", "include_dashboard": False} if address == "local" else {}),
-                )
+                join() if address == "local" else _answer(join)
         except Exception as error:  # of many kinds, by the way it fails
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise BadInput(f"no Ray cluster answers at cluster {address!r}: {reason}") from None
@@ -73,8 +79,8 @@ class Ray:
     def is_busy(self) -> bool:
         return bool(self._running)
 
-    def submit(self, members: Bundle) -> None:
-        self._running[self._train.remote(members, self._machine, self._modules)] = members
+    def submit(self, members: Bundle, until: int | None = None) -> None:
+        self._running[self._train.remote(members, self._machine, self._modules, until=until)] = members
 
     def ended(self, wait_s: float) -> list[Ended]:
         if not self._running:
@@ -99,3 +105,23 @@ class Ray:
             self._ray.wait(list(self._running), num_returns=len(self._running), timeout=GRACE_S)
         self._ray.shutdown()
         self._running.clear()
+
+
+def _answer(join: Callable[[], object]) -> None:
+    """Join a cluster, or raise what went wrong; where a silent address would hold Ray up for minutes, after one."""
+    ended: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+
+    def call() -> None:
+        try:
+            join()
+            ended.put(None)
+        except Exception as error:
+            ended.put(error)
+
+    threading.Thread(target=call, daemon=True).start()
+    try:
+        error = ended.get(timeout=ANSWER_S)
+    except queue.Empty:
+        raise TimeoutError(f"no answer for {ANSWER_S:.0f} s") from None
+    if error:
+        raise error

@@ -3,33 +3,40 @@
 import hashlib
 import io
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from datasets import DomainPair, load_pair
+from datasets import DomainPair
 from experiments.errors import BadInput, NonFiniteLoss, RunInUse, is_ours
 from experiments.experiment import Experiment
 from experiments.identity import describe, digest_foreign_source, path_of
-from experiments.networks import Networks
+from experiments.methods.fitted import Fitted
 from experiments.record import names
-from experiments.record.files import claim, write_atomically
+from experiments.record.files import claim, read_json, write_atomically
 from experiments.record.folder import Recording, add_tags, folder_of, is_finished
 from experiments.training.alone import Alone
 from experiments.training.evaluation import Evaluation
+from experiments.training.fitted import FittedProgram
 from experiments.training.loop import Program, Watch, train
 from experiments.training.machine import AUTOMATIC, Machine, copy_to_cpu
 from experiments.training.plane import look_at_plane
-from experiments.training.together import Together, can_be_together, group_of
-from experiments.validators import proxy_a_distance, score_all
+from experiments.training.together import Together, can_be_together
+from experiments.validators import VALIDATORS, proxy_a_distance, score_all
+from experiments.work.bundles import company_of
 from experiments.work.changes import keep_changes
 from experiments.work.checkpoint import Checkpoint, Clock
 from experiments.work.done import is_done, set_aside
 from experiments.work.environment import describe_datasets, describe_environment
+from experiments.work.health import examine_run
+from experiments.work.pairs import Opened, first_weights, open_pair
 from grl.doctor import Verdict
+
+CHOOSES = VALIDATORS["source_accuracy"]  # which step's weights are kept, where something was held out for it
 
 
 def never() -> bool:
@@ -38,7 +45,10 @@ def never() -> bool:
 
 
 def train_runs(
-    experiments: Sequence[Experiment], machine: Machine = AUTOMATIC, must_stop: Callable[[], bool] = never
+    experiments: Sequence[Experiment],
+    machine: Machine = AUTOMATIC,
+    must_stop: Callable[[], bool] = never,
+    until: int | None = None,
 ) -> list[Experiment]:
     """Train what is not done, each run from its last checkpoint if it has one, and record the results.
 
@@ -49,6 +59,7 @@ def train_runs(
         experiments: All on one pair.
         machine: How to compute.
         must_stop: Asked before every step; where it says so, checkpoints are written and the training is interrupted.
+        until: The step of an evaluation after which it stops as well, with checkpoints, and returns; None for the end.
 
     Returns:
         Those that another process is training.
@@ -70,57 +81,87 @@ def train_runs(
             if is_done(experiment):
                 continue
             state = Checkpoint(folder).load()
-            together = can_be_together(experiment, machine)
-            key = (group_of(experiment) if together else experiment.hash, state["step"] if state else None)
+            if until is not None and state and state["step"] >= until:
+                continue
+            key = (company_of(experiment, machine)[0], state["step"] if state else None)
             groups.setdefault(key, []).append((experiment, state))
         for members in groups.values():
             runs, states = [experiment for experiment, _ in members], [state for _, state in members if state]
-            pair = load_pair(runs[0].pair)
-            program = (
-                Together(runs, pair, machine) if can_be_together(runs[0], machine) else Alone(runs[0], pair, machine)
-            )
+            opened: Opened = {}
+            pairs = [open_pair(experiment, opened) for experiment in runs]
+            program = open_program(runs, pairs, machine)
+            for member, experiment in enumerate(runs):
+                if weights := first_weights(experiment):
+                    program.begin(member, weights)
             for experiment in runs:
                 if is_finished(folder_of(experiment.hash)):
                     set_aside(experiment)
                     claims.enter_context(claim(folder_of(experiment.hash)))
-            _train(program, pair, machine, must_stop, states or None)
+            _train(program, pairs, machine, must_stop, states or None, until)
     return in_use
+
+
+def open_program(runs: Sequence[Experiment], pairs: Sequence[DomainPair], machine: Machine) -> Program:
+    """What trains these runs, each on its pair; more than one only where they can be together."""
+    if isinstance(runs[0].method, Fitted):
+        return FittedProgram(runs, pairs)
+    if can_be_together(runs[0], machine):
+        return Together(runs, pairs, machine)
+    return Alone(runs[0], pairs[0], machine)
 
 
 def _train(
     program: Program,
-    pair: DomainPair,
+    pairs: Sequence[DomainPair],
     machine: Machine,
     must_stop: Callable[[], bool],
     states: Sequence[dict[str, Any]] | None,
+    until: int | None,
 ) -> None:
-    recorder = _Recorder(program, must_stop, states)
+    recorder = _Recorder(program, must_stop, states, until)
     with recorder.noting_the_end():
-        recorder.open(pair, machine)
-        train(program, recorder, states)
-        recorder.finish(pair)
+        recorder.open(pairs, machine)
+        try:
+            train(program, recorder, states)
+        except KeyboardInterrupt:
+            if not recorder.is_far_enough:
+                raise
+        else:
+            recorder.finish(pairs)
 
 
 class _Recorder(Watch):
     """Writes what happens to the members of a program into their folders."""
 
-    def __init__(self, program: Program, must_stop: Callable[[], bool], states: Sequence[dict[str, Any]] | None = None):
+    def __init__(
+        self,
+        program: Program,
+        must_stop: Callable[[], bool],
+        states: Sequence[dict[str, Any]] | None = None,
+        until: int | None = None,
+    ):
         self.program, self.runs, self.states = program, program.experiments, states
-        self.must_stop = must_stop
+        self.is_far_enough = False  # it has reached the step where it was to stop
+        self._must_stop, self._until = must_stop, until
+        self._saved: int | None = None  # the step of the last checkpoint
         self.recordings: list[Recording] = []
+        self.domains: list[int] = []  # how many each member has
         self.checkpoints = [Checkpoint(folder_of(experiment.hash)) for experiment in self.runs]
         self.evaluations: list[list[tuple[int, dict[str, Any]]]] = [
             _unpack_evaluations(state) for state in states or [{}] * len(self.runs)
         ]
         self.scores: list[dict[str, float]] = [{} for _ in self.runs]  # of the last evaluation
+        # Where something is held out, the weights of the best step so far and their score; else those of the end.
+        self.kept: list[dict[str, Any]] = [state["kept"] for state in states] if states else [{} for _ in self.runs]
         self.going = list(range(len(self.runs)))
         self.clock = Clock()
 
-    def open(self, pair: DomainPair, machine: Machine) -> None:
+    def open(self, pairs: Sequence[DomainPair], machine: Machine) -> None:
         """Describe every run in its folder."""
         environment = describe_environment()
-        for member, experiment in enumerate(self.runs):
+        for member, (experiment, pair) in enumerate(zip(self.runs, pairs, strict=True)):
             folder = folder_of(experiment.hash)
+            self.domains.append(pair.domains)
             tags = {
                 names.KIND: "run",
                 names.HASH: experiment.hash,
@@ -145,6 +186,9 @@ class _Recorder(Watch):
             if points is None:
                 keep_changes(folder)
 
+    def must_stop(self) -> bool:
+        return self.is_far_enough or self._must_stop()
+
     def diagnosed(self, member: int, verdict: Verdict) -> None:
         tags = {names.VERDICT: verdict.status, names.VERDICT_SENTENCE: verdict.sentence}
         add_tags(self.recordings[member].folder, tags)
@@ -159,9 +203,17 @@ class _Recorder(Watch):
             self.scores[member] = evaluation.scores | score_all(evaluation.seen)
             self.recordings[member].log(step, self.scores[member])
             self.evaluations[member].append((step, evaluation.seen))
+            self._keep_best(member)
+        self.is_far_enough = self._until is not None and step >= self._until
+
+    def _keep_best(self, member: int) -> None:
+        # Of equal ones the later, as `validators.select` has it.
+        score = self.scores[member].get(CHOOSES.curve)
+        if self.runs[member].held_out and score is not None and score >= self.kept[member].get("score", score):
+            self.kept[member] = {"score": score, "networks": copy_to_cpu(self.program.member(member).state_dict())}
 
     def reached(self, step: int, state: Callable[[int], dict[str, Any]]) -> None:
-        if not (self.clock.is_time_to_save() or self.must_stop()):
+        if step == self._saved or not (self.clock.is_time_to_save() or self.must_stop()):
             return
         began_s = time.monotonic()
         for member in self.going:
@@ -170,9 +222,11 @@ class _Recorder(Watch):
                 state(member)
                 | _pack_evaluations(self.evaluations[member])
                 | {"points": points, "train_time_s": self._spent_s(member), "scores": self.scores[member]}
+                | {"kept": self.kept[member]}
             )
             self.recordings[member].mark("RUNNING")
         self.clock.saved(began_s)
+        self._saved = step
 
     def failed(self, member: int, error: NonFiniteLoss) -> None:
         self.going.remove(member)
@@ -184,16 +238,18 @@ class _Recorder(Watch):
         earlier_s = self.states[member]["train_time_s"] if self.states else 0.0
         return earlier_s + self.clock.passed_s() / len(self.runs)
 
-    def finish(self, pair: DomainPair) -> None:
+    def finish(self, pairs: Sequence[DomainPair]) -> None:
         """Make every run done that has not failed."""
         spent_s = {member: self._spent_s(member) for member in self.going}
+        adversaries = self.program.measure_adversaries()
         for member in list(self.going):
             scores = self.scores[member] or (self.states[member]["scores"] if self.states else {})
-            self._finish_one(member, pair, scores, spent_s[member])
+            self._finish_one(member, pairs[member], scores, {names.TRAIN_TIME_S: spent_s[member]} | adversaries[member])
             self.checkpoints[member].drop()
 
-    def _finish_one(self, member: int, pair: DomainPair, scores: dict[str, float], spent_s: float) -> None:
+    def _finish_one(self, member: int, pair: DomainPair, scores: dict[str, float], measured: dict[str, float]) -> None:
         recording, networks = self.recordings[member], self.program.member(member)
+        networks.load_state_dict(self.kept[member].get("networks", networks.state_dict()))
         weights, arrays, last = io.BytesIO(), io.BytesIO(), self.evaluations[member][-1][1]
         torch.save(copy_to_cpu(networks.state_dict()), weights)
         write_atomically(recording.folder / names.MODEL, weights.getbuffer())
@@ -201,15 +257,25 @@ class _Recorder(Watch):
         np.savez(arrays, **seen)  # pyright: ignore[reportArgumentType]
         write_atomically(recording.folder / names.EVALUATIONS, arrays.getbuffer())
         write_atomically(recording.folder / names.CURVES, _curves(recording.points()))
+        metrics = {
+            names.PROXY_A_DISTANCE: proxy_a_distance(last[names.FEATURES], last[names.DOMAIN_LABELS]),
+            names.STEPS_PER_S: self.runs[member].steps / measured[names.TRAIN_TIME_S],
+        } | measured
+        tags = (read_json(recording.folder / names.RUN, needs=("tags",)) or {"tags": {}})["tags"]
+        curves = {name: value for point in recording.points() for name, value in point["values"].items()}
+        health = examine_run(
+            curves | scores | metrics,
+            last,
+            domains=self.domains[member],
+            reads=self.runs[member].method.reads,
+            verdict=(tags[names.VERDICT], tags[names.VERDICT_SENTENCE]) if names.VERDICT in tags else None,
+        )
         recording.finish(
             {
-                "metrics": {
-                    names.PROXY_A_DISTANCE: proxy_a_distance(last[names.FEATURES], last[names.DOMAIN_LABELS]),
-                    names.TRAIN_TIME_S: spent_s,
-                    names.STEPS_PER_S: self.runs[member].steps / spent_s,
-                },
+                "metrics": metrics,
                 "last": scores,
-                "weights_sha256": digest(networks),
+                "weights_sha256": digest(networks.state_dict()),
+                "health": health._asdict(),
             }
         )
 
@@ -274,10 +340,10 @@ def _curves(points: list[dict[str, Any]]) -> memoryview:
     return content.getbuffer()
 
 
-def digest(networks: Networks) -> str:
-    """SHA-256 over all weights and buffers: equal digests mean bit-identical networks."""
+def digest(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 over all weights and buffers of a state dict: equal digests mean bit-identical networks."""
     sha = hashlib.sha256()
-    for name, value in networks.state_dict().items():
+    for name, value in weights.items():
         sha.update(name.encode())
         sha.update(value.detach().cpu().contiguous().numpy().tobytes())
     return sha.hexdigest()

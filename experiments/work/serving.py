@@ -27,13 +27,14 @@ def train_members(
     machine: Machine = AUTOMATIC,
     modules: Sequence[str] = (),
     must_stop: Callable[[], bool] = lambda: False,
+    until: int | None = None,
 ) -> Ended:
-    """Train a bundle in this process."""
+    """Train a bundle in this process, up to a step or to its end."""
     from experiments.work.run import train_runs
 
     try:
         prepare_worker(modules)
-        return Ended(members, in_use=tuple(train_runs(members, machine, must_stop)))
+        return Ended(members, in_use=tuple(train_runs(members, machine, must_stop, until)))
     except KeyboardInterrupt:
         return Ended(members)
     except Exception as error:

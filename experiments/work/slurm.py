@@ -22,11 +22,11 @@ LOOK_EVERY_S = 0.2
 class Job:
     """What a job runs; SLURM's warning before a preemption has it queued again as it is."""
 
-    def __init__(self, members: Bundle, machine: Machine, modules: Sequence[str]):
-        self.arguments = (members, machine, tuple(modules))
+    def __init__(self, members: Bundle, machine: Machine, modules: Sequence[str], until: int | None):
+        self.arguments, self.until = (members, machine, tuple(modules)), until
 
     def __call__(self) -> Ended:
-        return train_members(*self.arguments)
+        return train_members(*self.arguments, until=self.until)
 
     def checkpoint(self) -> Any:
         """The same again; what it has done is in the run folders."""
@@ -77,9 +77,9 @@ class Slurm:
     def is_busy(self) -> bool:
         return bool(self._running)
 
-    def submit(self, members: Bundle) -> None:
+    def submit(self, members: Bundle, until: int | None = None) -> None:
         try:
-            job = self._executor.submit(Job(members, self._machine, self._modules))
+            job = self._executor.submit(Job(members, self._machine, self._modules, until))
         except Exception as error:  # what sbatch says
             raise BadInput(
                 f"SLURM did not take a job: {(str(error).splitlines() or [type(error).__name__])[0]}"

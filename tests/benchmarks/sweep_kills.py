@@ -1,43 +1,86 @@
 """A sweep whose driver or workers are killed at random, again and again, beside one that nobody touched.
 
-    python -m tests.benchmarks.sweep_kills --count 200
+    python -m tests.benchmarks.sweep_kills --count 50
+    python -m tests.benchmarks.sweep_kills --count 200 --pretend
 
 Prints how many kills there were and whether, after one finishing call, Optuna's trials and MLflow's tree are those of
-the undisturbed sweep: every trial once, every run once, the same values.
+the undisturbed sweep: every trial once, every run once, the same values and states. With --pretend nothing is trained:
+forked drivers, killed alone, write what a training would have left; all else, MLflow too, is the real thing.
 """
 
 import argparse
 import os
+import pickle
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from experiments.record import names
-from experiments.record.store import open_client
+from experiments.record.store import import_mlflow, open_client
 from sweeps.study import open_study
 from sweeps.sweep import Sweep
-from tests.support.small_sweeps import small_sweep
+from sweeps.work import work_off_sweep
+from tests.support.small_sweeps import LastFirst, small_sweep
 
 TRIALS, SEEDS, WORKERS = 40, 2, 2
 SCRIPT = f"""
 from rich.console import Console
 from experiments.work.local import Local
 from sweeps.work import work_off_sweep
-from tests.support.small_sweeps import small_sweep
-sweep = small_sweep(trials={TRIALS}, seeds={SEEDS})
+from tests.benchmarks.sweep_kills import build_sweep
 console = Console(quiet=True)
-outcome = work_off_sweep(sweep, open_pool=lambda: Local({WORKERS}), console=console, ordered=True, ahead={WORKERS})
+outcome = work_off_sweep(
+    build_sweep(), open_pool=lambda: Local({WORKERS}), console=console, ordered=True, ahead={WORKERS}
+)
 raise SystemExit(outcome.exit_code)
 """
 
 
-def start(root: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", SCRIPT], env=os.environ | {"GRL_RUNS": str(root)}, stderr=-3)
+def build_sweep() -> Sweep:
+    return small_sweep(trials=TRIALS, seeds=SEEDS, pruner="median")
+
+
+class Started:
+    """A driver: a process of its own, or a fork that pretends to train."""
+
+    def __init__(self, root: Path, pretend: bool):
+        self._process = None
+        if not pretend:
+            environment = os.environ | {"GRL_RUNS": str(root)}
+            self._process = subprocess.Popen([sys.executable, "-c", SCRIPT], env=environment, stderr=-3)
+            self.pid = self._process.pid
+            return
+        sys.stdout.flush()
+        self.pid = os.fork()
+        if not self.pid:
+            os.environ["GRL_RUNS"] = str(root)
+            code = 1
+            try:
+                pool = LastFirst(WORKERS)
+                code = work_off_sweep(
+                    build_sweep(), open_pool=lambda: pool, console=Console(quiet=True), ordered=True, ahead=WORKERS
+                ).exit_code
+            except Exception:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+
+    def has_ended(self) -> bool:
+        if self._process:
+            return self._process.poll() is not None
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def wait(self) -> int:
+        return self._process.wait() if self._process else os.waitpid(self.pid, 0)[1]
 
 
 def children_of(pid: int) -> list[int]:
@@ -67,40 +110,80 @@ def tree(sweep: Sweep, root: Path) -> tuple[Any, Any]:
             path_of.get(run.data.tags.get("mlflow.parentRunId", ""), ""),
             run.data.tags.get(names.HASH, path_of[run.info.run_id]),
             run.info.status,
+            run.data.tags.get("state"),
             run.data.metrics.get(names.TARGET_ACCURACY),
         )
         for run in found
     )
 
 
+def make_root(temporary: str, name: str) -> Path:
+    root = Path(temporary, name)
+    root.mkdir()
+    shutil.copy(Path(temporary, "mlflow.db"), root)
+    return root
+
+
+def read_tree(sweep: Sweep, root: Path, pretend: bool) -> Any:
+    """`tree`; by a process of its own where this one must stay free of open stores, for the next fork."""
+    if not pretend:
+        return tree(sweep, root)
+    reader, writer = os.pipe()
+    if not os.fork():
+        with os.fdopen(writer, "wb") as file:
+            pickle.dump(tree(sweep, root), file)
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as file:
+        found = pickle.load(file)
+    os.wait()
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=200, help="kills")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--pretend", action="store_true", help="train nothing")
     options = parser.parse_args()
-    rng, sweep = random.Random(options.seed), small_sweep(trials=TRIALS, seeds=SEEDS)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    rng, sweep = random.Random(options.seed), build_sweep()
+    if options.pretend:
+        import_mlflow()  # once, before the forks
     with tempfile.TemporaryDirectory() as temporary:
-        undisturbed = Path(temporary, "undisturbed")
-        start(undisturbed).wait()
-        expected = tree(sweep, undisturbed)
+        os.environ["GRL_RUNS"] = temporary
+        if not os.fork():  # nor does every fork make MLflow's tables
+            open_client()
+            os._exit(0)
+        os.wait()
+        undisturbed = make_root(temporary, "undisturbed")
+        began_s = time.monotonic()
+        Started(undisturbed, options.pretend).wait()
+        whole_s = time.monotonic() - began_s
+        expected = read_tree(sweep, undisturbed, options.pretend)
+        states = [trial[1] for trial in expected[0]]
+        print(
+            f"undisturbed: {whole_s:.1f} s, {len(expected[1])} runs, {states.count('PRUNED')} trials pruned", flush=True
+        )
         kills = {"driver": 0, "worker": 0}
         equal = sweeps = 0
         while sum(kills.values()) < options.count:
-            root = Path(temporary, f"killed {sweeps}")
+            root = make_root(temporary, f"killed {sweeps}")
             for _ in range(min(10, options.count - sum(kills.values()))):
-                process = start(root)
-                time.sleep(rng.uniform(0.0, 12.0))
-                if process.poll() is not None:
+                process = Started(root, options.pretend)
+                time.sleep(rng.uniform(0.0, whole_s / 3))
+                if process.has_ended():
+                    process.wait()
                     break
                 workers = children_of(process.pid)
                 victim = rng.choice(["driver", "worker"]) if workers else "driver"
                 os.kill(process.pid if victim == "driver" else rng.choice(workers), signal.SIGKILL)
                 kills[victim] += 1
                 process.wait()
-            while start(root).wait():  # the finishing call; again where the last kill's workers still hold a run
+            while Started(root, options.pretend).wait():
                 time.sleep(1.0)
             sweeps += 1
-            found = tree(sweep, root)
+            found = read_tree(sweep, root, options.pretend)
             equal += found == expected
             for ours, theirs in zip(found, expected, strict=True):
                 for line in ours:
@@ -109,7 +192,10 @@ def main() -> None:
                 for line in theirs:
                     if line not in ours:
                         print("only undisturbed:", line)
-            print(f"{kills['driver']} drivers and {kills['worker']} workers killed; {equal} of {sweeps} sweeps equal")
+            print(
+                f"{kills['driver']} drivers and {kills['worker']} workers killed; {equal} of {sweeps} sweeps equal",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

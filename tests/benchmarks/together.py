@@ -1,6 +1,6 @@
 """What it gains to train many runs as one program: seeds and alphas of a small network.
 
-    [GRL_DATA=...] OMP_NUM_THREADS=1 python -m tests.benchmarks.together [moons] [shallow] [mnist_paper] [endings]
+    [GRL_DATA=...] OMP_NUM_THREADS=1 python -m tests.benchmarks.together [moons] [shallow] [mlp] [mnist_paper] [endings]
 
 One thread. Single runs and members are timed in turns, from one logged point to a later one: data, schedules and curves
 included, evaluation, the doctor and the trace apart. Gain = members · time of a single step / time of a common step.
@@ -24,6 +24,7 @@ from experiments.experiment import Experiment
 from experiments.methods.dann import DANN
 from experiments.recipes.digits import mnist_to_mnist_m
 from experiments.recipes.moons import moons, moons_alphas
+from experiments.recipes.office import office_caltech10
 from experiments.recipes.reviews import books_to_dvd
 from experiments.record.names import TARGET_ACCURACY
 from experiments.training.alone import Alone
@@ -38,6 +39,7 @@ ROUNDS = 5
 CASES: dict[str, tuple[Experiment, int, list[tuple[int, int]]]] = {
     "moons": (moons(), 300, [(4, 1), (16, 1), (16, 3), (16, 5), (16, 10)]),
     "shallow": (books_to_dvd(), 300, [(4, 1), (9, 1), (16, 1), (16, 3)]),
+    "mlp": (office_caltech10(), 100, [(1, 2), (1, 5), (2, 5), (4, 5)]),
     "mnist_paper": (dataclasses.replace(mnist_to_mnist_m(), pair="syn_digits_to_syn_digits_m"), 8, [(2, 1), (4, 1)]),
 }
 

@@ -73,6 +73,8 @@ def make_curves(target: float, *, adversarial: bool, seed: int = 0) -> pd.DataFr
     evaluations = make_evaluations(seed=seed)
     for step in EVALUATED:
         values = {names.TARGET_ACCURACY: target * step / STEPS, names.SOURCE_ACCURACY: 0.9, names.LR: 1 / step}
+        values |= {names.TARGET_VALIDATION_ACCURACY: 0.5 - abs(step - 60) / STEPS}
+        values |= {names.TARGET_REST_ACCURACY: target * step / STEPS}
         values |= {names.LABEL_LOSS: 1 / step} | score_all(at_step(evaluations, step))
         values |= {names.ALPHA: step / STEPS, names.DOMAIN_LOSS: math.log(2)} if adversarial else {}
         rows += [(step, metric, value) for metric, value in values.items()]
@@ -105,6 +107,10 @@ def make_evaluations(seed: int = 0, best: int = 60) -> dict[str, np.ndarray]:
         names.TARGET_LOGITS: logits,
         names.SOURCE_LOGITS: logits,
         names.SOURCE_LABELS: labels,
+        names.MIXED_LOGITS: logits[:, ::2],
+        names.CLASS_COSINES: np.stack([np.eye(3)] * 3),
+        **{name: random.normal(size=(3, 30, 4)) for name in (names.TRAINING_FEATURES, names.TARGET_FEATURES)},
+        names.SOURCE_FEATURES: random.normal(size=(3, 30, 4)),
     }
 
 

@@ -56,7 +56,7 @@ class Inline:
     def is_busy(self) -> bool:
         return bool(self.waiting)
 
-    def submit(self, members: Bundle) -> None:
+    def submit(self, members: Bundle, until: int | None = None) -> None:
         self.waiting.append(members)
 
     def ended(self, wait_s: float) -> list[Ended]:
