@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.record import names
-from experiments.validators import softmax
+from experiments.validators.base import softmax
 from results.drawing.base import GREY, Material, styled
 from results.drawing.features import choose_runs
 from results.selecting import at_step
