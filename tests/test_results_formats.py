@@ -234,3 +234,15 @@ def test_the_pivot_has_a_row_a_method_and_a_column_a_pair() -> None:
     assert list(wide["method"]) == ["source only", "DANN", "target only"]
     np.testing.assert_allclose(wide["a_to_b"], [0.6, 0.8, 1.0])
     np.testing.assert_allclose(wide["far_to_away"], [np.nan, 0.25, np.nan])
+
+
+def test_of_two_names_the_wider_one_folds_and_no_number_does() -> None:
+    row = ["Polynomial", "start=0 end=0.792 power=0.734", ".915 ± .065", "2", ".915", ".000", "25"]
+    grid = Grid("toy", ["family", "chosen", "target", "n", "best †", "regret", "settings"], [row], 2, ["a → b"])
+    console = Console(file=io.StringIO(), width=80)
+    for rendered in render_grid(grid):
+        console.print(rendered)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert max(map(len, lines)) <= 80
+    [shown] = [line for line in lines if "Polynomial" in line]
+    assert all(value in shown for value in (".915 ± .065", ".915", ".000", "25"))

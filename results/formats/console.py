@@ -17,7 +17,9 @@ def render_grid(grid: Grid) -> list[Table]:
     if sum(widths) + between > TERMINAL:  # headings of two words stand in two lines
         words = [[*heading.split(), *column] for heading, column in zip(grid.headings, columns, strict=True)]
         widths = [max(map(len, each)) for each in words]
-    widths[0] = max(min(widths[0], TERMINAL - sum(widths[1:]) - between), len("source only"))
+    for place in sorted(range(grid.names), key=lambda place: -widths[place]):  # the widest name first
+        excess = sum(widths) + between - TERMINAL
+        widths[place] = max(min(widths[place], widths[place] - excess), min(widths[place], len("source only")))
     tables = []
     for group in dict.fromkeys(grid.groups):
         title = Text(group, style="bold")
