@@ -17,6 +17,7 @@ from datasets.domains import register
 from datasets.domains.base import Domain, PairEntry
 from datasets.errors import DatasetError
 from datasets.features import add_features
+from datasets.files.samples import Layout
 from datasets.own import add_domain
 from datasets.pairs import DomainPair, Evaluation, hold_out, load_pair
 
@@ -31,6 +32,7 @@ __all__ = [
     "Evaluation",
     "Labelled",
     "LabelledBatch",
+    "Layout",
     "PairEntry",
     "StackedBatches",
     "Unlabelled",

@@ -20,6 +20,8 @@ from datasets.features import add_features
 from datasets.files.folders import data_root, prepared_root
 from datasets.files.originals import fetch
 from datasets.files.preparation import prepared_path
+from datasets.files.samples import ENDINGS as SAMPLES
+from datasets.files.samples import Layout
 from datasets.own import add_domain
 from datasets.pairs import load_pair
 
@@ -98,12 +100,25 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "make your own data a domain",
         "sketches path/to/sketches",
         "photos path/to/photos --size 64",
-        "reviews train.svmlight test.svmlight",
+        "reviews train.svmlight test.svmlight --classes negative positive",
+        "office_home_art art.txt --images OfficeHome --size 256",
+        "decaf amazon.mat --inputs fts --labels labels",
     )
     command.add_argument("name", help="lower-case letters, digits and underscores")
-    command.add_argument("path", type=Path, help="image folder (one folder per class), .npz or .svmlight")
+    command.add_argument(
+        "path", type=Path, help=f"image folder (one folder per class), list (.txt: path label), {', '.join(SAMPLES)}"
+    )
     command.add_argument("test_path", type=Path, nargs="?", help="the same for testing")
     command.add_argument("--size", type=int, default=32, help="side of the images in pixels (default 32)")
+    command.add_argument(
+        "--classes", nargs="+", default=(), metavar="NAME", help="keep these; or names of numbered ones, ascending"
+    )
+    command.add_argument("--images", type=Path, metavar="FOLDER", help="where the paths of a list begin")
+    command.add_argument(
+        "--inputs", default="", metavar="KEY", help="of an .npz or .mat; the column of lists of a table"
+    )
+    command.add_argument("--labels", default="labels", metavar="KEY", help="of an .npz or .mat; the column of a table")
+    command.add_argument("--features", type=int, default=0, metavar="N", help="in a line of an .svmlight file")
 
     command = add_command(
         "features",
@@ -207,7 +222,16 @@ def fetch_originals(name: str, console: Console) -> None:
 
 def run_add(options: argparse.Namespace) -> None:
     """Make a folder or file of the user's a domain."""
-    print_added(add_domain(options.name, options.path, options.test_path, size=options.size))
+    domain = add_domain(
+        options.name,
+        options.path,
+        options.test_path,
+        size=options.size,
+        class_names=options.classes,
+        layout=Layout(inputs=options.inputs, labels=options.labels, features=options.features),
+        root=options.images,
+    )
+    print_added(domain)
 
 
 def run_features(options: argparse.Namespace) -> None:

@@ -10,11 +10,11 @@ class DatasetError(ValueError):
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(path: Path | str) -> Iterator[None]:
     """Turn whatever a file format's reader raises about a bad file into one line that names the file.
 
     Args:
-        path: what is being read.
+        path: what is being read, or what to call it.
 
     Raises:
         DatasetError: the reader failed.

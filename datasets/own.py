@@ -1,40 +1,66 @@
-"""Your own data as a domain: a folder of images, an `.npz` file, or a pair of `.svmlight` files."""
+"""Your own data as a domain: images in folders or lists, samples in files, arrays and data sets in memory."""
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from datasets.domains import check_free
 from datasets.domains.added import describe, domain_from
 from datasets.domains.base import Domain
 from datasets.domains.preparing import check_arrays, check_presence
-from datasets.errors import DatasetError
-from datasets.files.image_folder import list_folder
-from datasets.files.npz import read_npz
+from datasets.errors import DatasetError, reading
+from datasets.files.classes import number_classes
+from datasets.files.image_list import ENDINGS as LISTS
+from datasets.files.image_list import list_images
+from datasets.files.photographs import squash
 from datasets.files.preparation import prepare
-from datasets.files.prepared import Arrays
-from datasets.files.svmlight import read_svmlight
+from datasets.files.samples import ENDINGS, SPARSE, Layout, Samples, images_or_features, label_values, read_samples
 
 MAX_SIZE = 1024
+MEMORY = "data in memory"
+
+
+class Indexed(Protocol):
+    """A data set as PyTorch defines it: a length, and a sample with its label at each index."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+Source = str | os.PathLike[str] | tuple[Any, Any] | Indexed
 
 
 def add_domain(
     name: str,
-    path: str | os.PathLike[str],
-    test_path: str | os.PathLike[str] | None = None,
+    source: Source,
+    test_source: Source | None = None,
     *,
     size: int = 32,
+    class_names: Sequence[str] = (),
+    layout: Layout | None = None,
+    root: str | os.PathLike[str] | None = None,
 ) -> Domain:
     """Prepare your own data under a name; from then on `load_pair("<name>_to_<other>")` finds it.
 
     Args:
         name: lower-case letters, digits and underscores.
-        path: a folder with one folder of images per class (or with `train/` and `test/` above them); an `.npz` file
-            with `inputs` and `labels` (and `test_inputs`, `test_labels`; `class_names` if they have names); or an
-            `.svmlight` file.
-        test_path: the same for testing, where `path` does not hold it. Without any, the usual protocol is transductive.
-        size: side that images of a folder are resized to, in pixels.
+        source: a folder with one folder of images per class (or with `train/` and `test/` above them); a `.txt` list of
+            images, `path label` on each line; samples in a file (`Layout` says what is called how; an `.npz` may hold
+            `test_inputs`, `test_labels` and `class_names`, too); `(inputs, labels)` in memory; a data set of PyTorch.
+        test_source: the same for testing, where `source` does not hold it. Without any, the usual protocol is
+            transductive.
+        size: side that images of files and of data sets are resized to, in pixels.
+        class_names: the classes to keep, in this order; of labels that are only numbers, their names in ascending
+            order. Default all.
+        layout: what the parts of a file are called.
+        root: where the paths of a list begin; default its folder.
 
     Returns:
         The domain.
@@ -45,42 +71,117 @@ def add_domain(
     check_free(name)
     if not 1 <= size <= MAX_SIZE:
         raise DatasetError(f"size must be 1 to {MAX_SIZE}, got {size}")
-    place = Path(path).expanduser().resolve()
-    if not place.exists():
-        raise DatasetError(f"{place} does not exist")
-    tests = Path(test_path).expanduser().resolve() if test_path is not None else None
-    class_names, arrays = read_own(place, tests, size)
+    files: tuple[Any, ...] | None = None
+    if isinstance(source, (str, os.PathLike)):
+        place, tests, base = locate(source), locate(test_source), locate(root)
+        origin = str(place)
+        if place.is_dir() or place.suffix in LISTS:
+            photographs = list_images(place, tests, base, class_names)
+            names, arrays = photographs.class_names, photographs.squash(size)
+            files = (origin, tests and str(tests), base and str(base), list(class_names))
+        elif place.suffix in ENDINGS:
+            splits = read_samples(place, layout or Layout())
+            if tests is not None:
+                splits["test"] = read_samples(tests, layout or Layout())["train"]
+            names, arrays = number_classes(pad(splits) if place.suffix in SPARSE else splits, class_names, origin)
+        else:
+            raise DatasetError(f"{place} must be a folder of images, a list (.txt), or one of {', '.join(ENDINGS)}")
+    else:
+        origin = f"{type(source).__qualname__} in Python"
+        splits = {"train": read_memory(source, size)}
+        if test_source is not None:
+            splits["test"] = read_memory(test_source, size)
+        names, arrays = number_classes(splits, class_names, origin)
     check_presence(name, arrays)
-    facts = describe(name, class_names, arrays, str(place))
-    if place.is_dir():
-        facts["files"] = (str(place), tests and str(tests))
+    facts = describe(name, names, arrays, origin) | ({"files": files} if files else {})
     domain = domain_from(facts)
     check_arrays(domain, arrays)
     prepare(name, facts, lambda: arrays, again=True)
     return domain
 
 
-def read_own(place: Path, tests: Path | None, size: int) -> tuple[tuple[str, ...], Arrays]:
-    """Read a folder, an `.npz` or an `.svmlight` file.
+def locate(path: Any) -> Any:
+    """Find a file or folder.
 
     Returns:
-        Class names and arrays.
+        Its path from the root; None of None.
+
+    Raises:
+        DatasetError: it is not there.
     """
-    if place.is_dir():
-        photographs = list_folder(place, tests)
-        return photographs.class_names, photographs.squash(size)
-    if place.suffix == ".npz":
-        if tests is not None:
-            raise DatasetError(f"{place} must hold its test_inputs and test_labels itself; {tests} cannot be read")
-        return read_npz(place)
-    if place.suffix in (".svmlight", ".libsvm"):
-        inputs, labels = read_svmlight(place)
-        values, numbers = np.unique(labels, return_inverse=True)
-        arrays = {"train_inputs": inputs, "train_labels": numbers.astype(np.int64)}
-        if tests is not None:
-            arrays["test_inputs"], labels = read_svmlight(tests, inputs.shape[1])
-            if not np.isin(labels, values).all():
-                raise DatasetError(f"{tests}: label {np.setdiff1d(labels, values)[0]} does not occur in {place}")
-            arrays["test_labels"] = np.searchsorted(values, labels)
-        return tuple(map(str, values)), arrays
-    raise DatasetError(f"{place} must be a folder of images, an .npz or an .svmlight file")
+    if path is None:
+        return None
+    place = Path(path).expanduser().resolve()
+    if not place.exists():
+        raise DatasetError(f"{place} does not exist")
+    return place
+
+
+def pad(splits: dict[str, Samples]) -> dict[str, Samples]:
+    """Give sparse files one length: features that only one of them uses are 0 in the other."""
+    if len({samples.inputs.shape[1] for samples in splits.values()}) == 1:
+        return splits
+    width = max(samples.inputs.shape[1] for samples in splits.values())
+    return {
+        split: replace(samples, inputs=np.pad(samples.inputs, ((0, 0), (0, width - samples.inputs.shape[1]))))
+        for split, samples in splits.items()
+    }
+
+
+def read_memory(source: Any, size: int) -> Samples:
+    """Read arrays or a data set.
+
+    Raises:
+        DatasetError: it is neither, or its samples are no images and no features.
+    """
+    if isinstance(source, tuple) and len(source) == 2:
+        inputs, labels = map(np.asarray, source)
+        with reading(MEMORY):
+            return Samples(inputs=images_or_features(inputs, MEMORY), labels=label_values(labels))
+    if not (hasattr(source, "__len__") and hasattr(source, "__getitem__")):
+        raise DatasetError(f"source must be a path, (inputs, labels), or have a length and an index, got {source!r}")
+    pairs = [source[i] for i in range(len(source))]
+    if bad := [pair for pair in pairs if not (isinstance(pair, tuple) and len(pair) == 2)]:
+        raise DatasetError(f"each sample of a data set must be (input, label), got {type(bad[0]).__name__}")
+    inputs = [read_sample(value, size) for value, _ in pairs]
+    if len(shapes := {each.shape for each in inputs}) > 1:
+        raise DatasetError(
+            f"samples of a data set must have one shape, got {' and '.join(map(str, sorted(shapes)[:2]))}"
+        )
+    with reading(MEMORY):
+        labels = label_values(np.asarray([label for _, label in pairs]))
+    return Samples(
+        inputs=images_or_features(np.asarray(inputs), MEMORY),
+        labels=labels,
+        class_names=tuple(map(str, getattr(source, "classes", ()))) if labels.dtype.kind == "i" else (),
+    )
+
+
+def read_sample(value: Any, size: int) -> NDArray[Any]:
+    """Take one sample of a data set: features `(D,)` as they are; images as RGB, resized to a square.
+
+    Args:
+        value: features, a Pillow image, or pixels `(H, W)`, `(H, W, C)` or `(C, H, W)`: bytes, or fractions in [0, 1].
+        size: side of the result in pixels.
+
+    Raises:
+        DatasetError: pixels of another scale or shape.
+    """
+    if isinstance(value, Image.Image):
+        return squash(value.convert("RGB"), size)
+    pixels = np.asarray(value)
+    if pixels.ndim == 1:
+        return pixels
+    if pixels.ndim == 3 and pixels.shape[0] in (1, 3) and pixels.shape[2] not in (1, 3):
+        pixels = np.moveaxis(pixels, 0, 2)
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3)):
+        raise DatasetError(f"a sample must be features (D,) or pixels of 1 or 3 channels, got shape {pixels.shape}")
+    if pixels.dtype.kind == "f":
+        if not (pixels.min() >= 0 and pixels.max() <= 1):
+            raise DatasetError(
+                f"pixels that are fractions must lie in [0, 1], got {pixels.min():.3g} to {pixels.max():.3g}; "
+                "leave out what normalises them"
+            )
+        pixels = np.rint(pixels * 255).astype(np.uint8)
+    pixels = pixels.astype(np.uint8)
+    return squash(Image.fromarray(pixels.squeeze(2) if pixels.shape[2:] == (1,) else pixels).convert("RGB"), size)

@@ -42,7 +42,7 @@ def print_list(console: Console) -> None:
     console.print(table)
     console.print(f"\n{len(PAIRS)} published pairs, and <source>_to_<target> of any two domains:")
     console.print("  " + ", ".join(name for name in PAIRS if not name.startswith(("amazon", "office"))), soft_wrap=True)
-    console.print("  and all of Amazon (raw and …_msda), Office-31 and Office-Caltech-10 among themselves")
+    console.print("  and all of Amazon (raw and …_msda), Office-31, Office-Caltech-10 and Office-Home among themselves")
     console.print(f"tables for prepare --table: {', '.join(NEEDS)}")
 
 

@@ -18,7 +18,8 @@ VERBS = {
 The experiments and tables that have a name.""",
     "show": """usage: python -m experiments show NAME [OPTIONS]
 
-Every field of an experiment, or every run of a table; takes the options of run.
+Every field of an experiment, and the health of its run when it is done; or every run of a table. Takes the options of
+run.
 
   python -m experiments show moons
   python -m experiments show moons --method cdan --method.entropy
@@ -53,7 +54,7 @@ Open the MLflow UI on http://127.0.0.1:5000 (GRL_UI_PORT for another port) with 
 USAGE = """usage: python -m experiments COMMAND
 
   list                     the named experiments and tables
-  show NAME [OPTIONS]      every field of an experiment, or every run of a table
+  show NAME [OPTIONS]      every field of an experiment and the health of its run, or every run of a table
   run NAME [OPTIONS]       train what is not done yet
   sync                     send to MLflow what an unreachable store has missed
   log-model HASH           keep a finished run's model in MLflow, with signature and input example
@@ -84,6 +85,7 @@ def summary_of(function: Callable[..., object]) -> str:
 
 def show(name: str, options: Sequence[str]) -> int:
     from experiments.launch import read_command
+    from experiments.record.files import read_json
     from experiments.record.folder import folder_of, is_finished
 
     launch = read_command("show", name, options)
@@ -101,6 +103,9 @@ def show(name: str, options: Sequence[str]) -> int:
     for field, value in launch.experiments[0].flat().items():
         console.print(f"{field:<28}{value}", highlight=False, markup=False)
     console.print(f"{'hash':<28}{launch.experiments[0].hash}", highlight=False)
+    result = read_json(folder_of(launch.experiments[0].hash) / names.RESULT, needs=())
+    if health := (result or {}).get("health"):
+        console.print(health["report"].replace("**", ""), highlight=False, markup=False, soft_wrap=True)
     return 0
 
 

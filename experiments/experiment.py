@@ -79,6 +79,8 @@ class Experiment:
             raise BadInput(f"held_out must be in [0, 1), got {self.held_out}")
         if (warm_up := getattr(self.method, "warm_up", 0)) >= self.steps:
             raise BadInput(f"method.warm_up must be < steps ({self.steps}), got {warm_up}")
+        if "+" in self.pair and getattr(self.method, "batch_norm", "") == "domain_specific":
+            raise BadInput(f"method.batch_norm domain_specific needs one source and one target, got pair {self.pair}")
         if self.precision not in ("float32", "bfloat16"):
             raise unknown("precision", self.precision, ("float32", "bfloat16"))
 
@@ -103,8 +105,8 @@ class Experiment:
 
     @property
     def title(self) -> str:
-        """A short name for progress lines and the MLflow list; begins with the method and what is unusual about it."""
-        return f"{show_method(self.method)} {self.pair} seed {self.seed} [{self.network.name}]"
+        """A short name for progress lines and the MLflow list, where some 20 letters show: what differs comes first."""
+        return f"{show_method(self.method)} seed {self.seed} {self.pair} [{self.network.name}]"
 
 
 ORIGIN = re.compile(r"(?P<pair>.+)_(?P<kind>reversed|circular)_(?P<run>[0-9a-f]{16})")
@@ -138,19 +140,26 @@ def show_method(method: Method) -> str:
             continue
         if value is True:
             shown.append(each.name)
+        elif isinstance(value, Schedule):  # alpha is what a schedule is, unless it is said
+            shown.append(show_schedule(value) if each.name == "alpha" else f"{each.name} {show_schedule(value)}")
         else:
-            shown.append(f"{each.name} {show_schedule(value) if isinstance(value, Schedule) else value}")
+            shown.append(f"{each.name} {value}")
     return " ".join(shown)
 
 
 def show_schedule(schedule: Schedule) -> str:
-    """A schedule on one line, numbers to four digits: Ganin(gamma=10, alpha_max=1)."""
-    fields = {f.name: getattr(schedule, f.name) for f in dataclasses.fields(schedule)}
-    inner = ", ".join(
-        f"{name}={value:.4g}"
-        if isinstance(value, float)
-        else f"{name}={show_schedule(value) if isinstance(value, Schedule) else value}"
-        for name, value in fields.items()
-        if value is not None
-    )
-    return f"{type(schedule).__name__}({inner})"
+    """A schedule on one line, numbers to four digits: its first field, and the others that are not as usual.
+
+    >>> from grl.schedules import Constant, Ganin
+    >>> show_schedule(Constant(value=0.25)), show_schedule(Ganin(alpha_max=0.5))
+    ('Constant(0.25)', 'Ganin(10, alpha_max=0.5)')
+    """
+    shown = []
+    for place, each in enumerate(dataclasses.fields(schedule)):
+        value = getattr(schedule, each.name)
+        if place and value == each.default:
+            continue
+        text = show_schedule(value) if isinstance(value, Schedule) else value
+        text = f"{value:.4g}" if isinstance(value, float) else text
+        shown.append(f"{each.name}={text}" if place else str(text))
+    return f"{type(schedule).__name__}({', '.join(shown)})"

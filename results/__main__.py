@@ -5,31 +5,33 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.errors import BadInput, run_command, unknown
-from experiments.record import names
 
 VERBS = {
     "list": """usage: python -m results list
 
-What can be built: every name that runs were recorded under.""",
-    "plan": """usage: python -m results plan NAME [OPTIONS]
+The tables that have a name, and every other name that runs were recorded under.""",
+    "plan": """usage: python -m results plan TABLE [OPTIONS]
 
-What runs the table NAME consists of, which of them are there, and how long the others take. NAME and OPTIONS are those
-of: python -m experiments run --help
+What runs TABLE consists of, which of them are there, and how long the others take. TABLE is one of
+python -m results list, or any recipe; OPTIONS are those of: python -m experiments run --help
 
-  python -m results plan demo
+  python -m results plan ganin2016_figure2
   python -m results plan moons_alphas --seeds 10""",
-    "reproduce": """usage: python -m results reproduce NAME [--budget quick|full] [OPTIONS]
+    "reproduce": """usage: python -m results reproduce TABLE [--budget quick|full] [OPTIONS]
 
-Train what is missing of the table NAME, then build it. OPTIONS are those of: python -m experiments run --help
+Train what is missing of TABLE, then build it. TABLE is one of python -m results list, or any recipe; OPTIONS are those
+of: python -m experiments run --help
 
   --budget B         quick: three seeds, a look; full: ten, enough for a claim (default: as many as the recipe says)
 
-  python -m results reproduce demo
-  python -m results reproduce moons_alphas --budget full --workers 4""",
-    "build": """usage: python -m results build NAME [OPTIONS]
+  python -m results reproduce ganin2016_figure2
+  python -m results reproduce moons_alphas --budget full --workers 4
+  python -m results reproduce ganin2016_table2 --cluster auto
+  python -m results reproduce ganin2016_table2 --slurm partition=gpu,gpus=1,minutes=600""",
+    "build": """usage: python -m results build TABLE [OPTIONS]
 
-Print the table of NAME, write table and figures, and keep both in MLflow. NAME is what was launched:
-python -m results list
+Print TABLE, write it with its figures, and keep both in MLflow. TABLE is one of python -m results list: a table that
+has a name, or what was launched.
 
   --selection V      report the step that V chooses, last unless told: one of those below, or a validator of your own
                      by its import path; target_oracle looks at target labels (†)
@@ -40,6 +42,7 @@ python -m results list
   --publish          write into the committed results/tables and results/figures, too
 
   python -m results build demo
+  python -m results build validator_study
   python -m results build demo --selection information_maximisation
   python -m results build demo --figure curves --figure my_module:my_figure""",
 }
@@ -48,10 +51,10 @@ selections: {selections}
 figures: {figures}; by default {usual}"""
 USAGE = """usage: python -m results COMMAND
 
-  list                     what can be built
-  plan NAME [OPTIONS]      what runs a table consists of, and which are missing
-  reproduce NAME [OPTIONS] train what is missing, then build
-  build NAME [OPTIONS]     the table of NAME, its figures and its report
+  list                      what can be built
+  plan TABLE [OPTIONS]      what runs a table consists of, and which are missing
+  reproduce TABLE [OPTIONS] train what is missing, then build
+  build TABLE [OPTIONS]     a table, its figures and its report
 
 each command answers --help with examples"""
 _VALUED, _FLAGS = ("--selection", "--figure", "--into"), ("--mixed", "--run-figures", "--publish")
@@ -97,19 +100,19 @@ def build(name: str, arguments: Sequence[str]) -> int:
 
     from experiments.validators import LAST
     from results.building import build
-    from results.drawing import DEFAULT
-    from results.table import Request
+    from results.catalogue import find_entry
 
-    request = Request(
+    entry = find_entry(name)
+    request = entry.request(
         name,
         selection=options.get("--selection", [LAST])[-1],
-        figures=[name for name in options.get("--figure", DEFAULT) if name != "none"],
+        figures=[name for name in options.get("--figure", entry.figures) if name != "none"],
         mixed="--mixed" in options,
         run_figures="--run-figures" in options,
     )
     into = Path(options["--into"][-1]) if "--into" in options else None
     console = Console()
-    files = build(request, console, into, publish="--publish" in options)
+    files = build(request, console, into, publish="--publish" in options, make=entry.make)
     console.print("\nwritten:")
     for path in files:
         shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
@@ -119,44 +122,54 @@ def build(name: str, arguments: Sequence[str]) -> int:
 
 
 def plan(name: str, options: Sequence[str]) -> int:
-    from results.planning import describe_plan, read_plan
+    from results.planning import describe_plan, find_recipes, read_plan
 
-    for line in describe_plan(read_plan(name, options)):
+    runs = [run for recipe in find_recipes(name) for run in read_plan(recipe, options)]
+    for line in describe_plan(runs):
         print(line)
     print(f"next: {' '.join(['python -m results reproduce', name, *options])}")
     return 0
 
 
 def reproduce(name: str, arguments: Sequence[str]) -> int:
-    from results.planning import recorded_as, spend, train_missing
+    from results.planning import find_recipes, recorded_as, spend, train_missing
 
     options = list(arguments)
     if "--budget" in options:
         place = options.index("--budget")
         options[place : place + 2] = spend("".join(options[place + 1 : place + 2]))
     # Runs that are there are told to MLflow again at no cost, so that the table has them.
-    return train_missing(name, options) or build(recorded_as(name), [])
+    for recipe in find_recipes(name):
+        if code := train_missing(recipe, options):
+            return code
+    return build(recorded_as(name), [])
 
 
-def list_experiments() -> int:
+def list_tables() -> int:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from experiments.record.store import open_client
+    from results.catalogue import TABLES
     from results.reading import list_experiments
 
-    found = list_experiments(open_client(create=False))
-    if found.empty:
-        raise BadInput(f"{names.shown_uri()} holds no run yet; make the first ones with: make demo")
-    table = Table("name", "runs", "finished", "last finished", box=SIMPLE_HEAD)
-    for row in found.to_dict("records"):
-        last = f"{row['last']:%Y-%m-%d %H:%M} UTC" if row["finished"] else ""
-        table.add_row(Text(row["name"]), str(row["runs"]), str(row["finished"]), last)
     console = Console()
-    console.print(table)
-    console.print("next: python -m results build NAME", markup=False, highlight=False)
+    for name, entry in TABLES.items():
+        console.print(f"{name:<23}{entry.summary}", markup=False, highlight=False, soft_wrap=True)
+    try:
+        found = list_experiments(open_client(create=False))
+    except BadInput as error:  # no store yet
+        console.print(f"\n{error}", markup=False, highlight=False, soft_wrap=True)
+        return 0
+    if len(found):
+        table = Table("recorded as", "runs", "finished", "last finished", box=SIMPLE_HEAD)
+        for row in found.to_dict("records"):
+            last = f"{row['last']:%Y-%m-%d %H:%M} UTC" if row["finished"] else ""
+            table.add_row(Text(row["name"]), str(row["runs"]), str(row["finished"]), last)
+        console.print(table)
+    console.print("next: python -m results plan TABLE", markup=False, highlight=False)
     return 0
 
 
@@ -169,7 +182,7 @@ def main(arguments: list[str]) -> int:
             print(help_of(verb))
             return 0
         case ["list"]:
-            return list_experiments()
+            return list_tables()
         case ["plan" | "reproduce" | "build" as verb, name, *options] if not name.startswith("-"):
             return {"plan": plan, "reproduce": reproduce, "build": build}[verb](name, options)
         case ["build", *_]:

@@ -1,15 +1,17 @@
 """`build`: a table printed, written in every format with its figures, and kept in MLflow."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from rich.console import Console
 
 from experiments.errors import BadInput, unknown
 from experiments.identity import find
 from experiments.record import names
+from experiments.record.delivery import ensure_experiment
 from experiments.record.files import write_atomically, writing_to
 from experiments.record.store import answering, open_client
 from results.delivering import deliver_report, deliver_run_figures
@@ -17,14 +19,24 @@ from results.drawing import FIGURES, Draw
 from results.drawing.base import to_png, to_svg
 from results.formats import FORMATS
 from results.formats.console import render_grid
-from results.formats.csv import pivot, render_csv
+from results.formats.csv import render_csv
 from results.table import Request, Table, make_table
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 # What belongs into the repository; the others are for whoever builds.
 PUBLISHED = (".csv", ".md", ".tex", ".png")
 
 
-def build(request: Request, console: Console, into: Path | None = None, *, publish: bool = False) -> list[Path]:
+def build(
+    request: Request,
+    console: Console,
+    into: Path | None = None,
+    *,
+    publish: bool = False,
+    make: "Callable[[MlflowClient, Request], Table]" = make_table,
+) -> list[Path]:
     """Read the runs of a table, print it, write table and figures, and keep both in MLflow.
 
     Args:
@@ -33,6 +45,7 @@ def build(request: Request, console: Console, into: Path | None = None, *, publi
         into: folder that receives the files, `reports/NAME` below the runs unless told; no file is replaced before
             everything is drawn.
         publish: write tables and figures into the committed folders as well.
+        make: how the table is made.
 
     Returns:
         The files written.
@@ -43,7 +56,7 @@ def build(request: Request, console: Console, into: Path | None = None, *, publi
     """
     draws = [find_figure(name) for name in request.figures]
     client = open_client(create=False)
-    table = make_table(client, request)
+    table = make(client, request)
     show(table, console)
 
     stem = plain(request.name)
@@ -64,7 +77,8 @@ def build(request: Request, console: Console, into: Path | None = None, *, publi
         if request.run_figures:
             deliver_run_figures(client, table.material.runs, table.material.curves)
         sent = [into / name for name in tables | pictures]
-        deliver_report(client, table.experiment_id, sent, tables[f"{stem}.md"].decode(), request.command)
+        experiment_id = ensure_experiment(client, request.name)
+        deliver_report(client, experiment_id, sent, tables[f"{stem}.md"].decode(), request.command)
     return files
 
 
@@ -91,10 +105,7 @@ def render(table: Table, stem: str, pictures: dict[str, bytes]) -> dict[str, byt
     """
     document = replace(table.document, figures=pictures)
     comments = [document.origin, *document.notes]
-    frames = {"": table.material.cells, "_pivot": pivot(table.material.cells), "_seeds": table.seeds}
-    if len(table.published):
-        frames["_published"] = table.published
-    numbers = {f"{stem}{end}.csv": render_csv(frame, comments) for end, frame in frames.items()}
+    numbers = {f"{stem}{end}.csv": render_csv(frame, comments) for end, frame in table.frames.items()}
     texts = {f"{stem}.{end}": rendered(document) for end, rendered in FORMATS.items()}
     return {name: text.encode() for name, text in (numbers | texts).items()}
 

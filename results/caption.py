@@ -6,10 +6,13 @@ import pandas as pd
 
 from experiments.record import names
 from experiments.validators import LAST
-from results.cells import CELL, TARGET
+from results.cells import CELL, TARGET, is_shared
 from results.provenance import PROVENANCE
 from results.reading import FINISHED
-from results.words import MARK, count_seeds, title_cell, title_method
+from results.words import MARK, count_seeds, title_cell, title_method, title_pair
+
+MOST_TOLD = 4  # parameters of a pair
+MOST_COMMANDS = 4  # behind a table
 
 
 def describe_origin(runs: pd.DataFrame, command: str) -> str:
@@ -23,12 +26,15 @@ def describe_origin(runs: pd.DataFrame, command: str) -> str:
     commits = " ".join(commit[:12] for commit in _all(finished, names.COMMIT))
     clean = _all(finished, names.DIRTY) == ["false"]
     days = sorted({f"{day:%Y-%m-%d}" for day in finished["end"]})
+    commands = [f"`{line}`" for line in [*_all(finished, names.COMMAND), command]]
+    if len(commands) > MOST_COMMANDS:
+        commands = [f"{len(commands) - 1} commands", commands[-1]]
     parts = [
         f"commit {commits}" + ("" if clean else " with uncommitted changes"),
         days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}",
         count_seeds(finished.groupby(CELL).size()),
         " and ".join(_all(finished, names.HARDWARE)),
-        " and ".join(f"`{line}`" for line in [*_all(finished, names.COMMAND), command]),
+        " and ".join(commands),
     ]
     return " ".join("; ".join(parts).split())
 
@@ -78,6 +84,24 @@ def _describe_recipes(runs: pd.DataFrame) -> list[str]:
         told = [words[name].format(values[0]) for name, values in shared.items() if len(values) == 1]
         if told:
             lines.append(f"recipe of {group[f'tag.{names.PAIR_TITLE}'].iloc[-1]}: {', '.join(told)}")
+    return lines + describe_own(runs)
+
+
+def describe_own(runs: pd.DataFrame) -> list[str]:
+    """Which parameters of a recipe the methods of a pair have each their own of, and are compared nevertheless."""
+    parameters = [name for name in map(str, runs) if name.startswith("param.") and is_shared(name[len("param.") :])]
+    lines = []
+    for (_, recipe), group in runs.groupby(["pair", "recipe"]):
+        differing = [name for name in parameters if group[name].fillna("None").nunique() > 1]
+        told = []
+        for name in differing[:MOST_TOLD]:
+            methods = group.groupby(group[name].fillna("None"))["method"].unique()
+            values = (f"{value} ({', '.join(map(title_method, by))})" for value, by in methods.items())
+            told.append(f"{name.removeprefix('param.')} {' and '.join(values)}")
+        if told:
+            more = f"; {len(differing) - MOST_TOLD} more" if len(differing) > MOST_TOLD else ""
+            title = title_pair(group[f"tag.{names.PAIR_TITLE}"].iloc[-1], recipe)
+            lines.append(f"by method on {title}: {'; '.join(told)}{more}")
     return lines
 
 

@@ -27,32 +27,38 @@ def name_cells(runs: pd.DataFrame, *, mixed: bool = False) -> pd.DataFrame:
 
     Returns:
         The same rows with text columns `pair`, `recipe`, `method`, `variant` and an integer column `seed`. `variant`
-        names the fields of the method that differ between the runs of a method, `recipe` the other parameters, and
-        what else must be the same, that differ between the runs of a pair; both are empty where nothing differs.
+        names the fields of the method that differ between the runs of a method, `recipe` the other parameters that
+        differ between the runs of a method on a pair, and what else must be the same of all; both are empty where
+        nothing differs. A parameter that differs between the methods of a pair alone is each method's own.
     """
     named = runs.assign(pair=runs["param.pair"], method=runs["param.method"], seed=runs["param.seed"].astype(int))
     parameters = {
         str(column).removeprefix("param."): str(column) for column in runs if str(column).startswith("param.")
     }
     fields = {name.removeprefix(_METHOD): column for name, column in parameters.items() if name.startswith(_METHOD)}
-    others = {
-        name: column
-        for name, column in parameters.items()
-        if not name.startswith(_METHOD) and name not in ("pair", "method", "seed")
-    }
-    others |= {} if mixed else {name: name for name in PROVENANCE if name in runs}
-    named["recipe"] = _differences(named, ["pair"], others)
+    others = {name: column for name, column in parameters.items() if is_shared(name)}
+    same = {} if mixed else {name: name for name in PROVENANCE if name in runs}
+    recipe = _differences(named, ["pair"], others, but_own=True) + " " + _differences(named, ["pair"], same)
+    named["recipe"] = recipe.str.strip()
     named["variant"] = _differences(named, ["pair", "recipe", "method"], fields)
     return named
 
 
-def _differences(runs: pd.DataFrame, within: list[str], columns: dict[str, str]) -> pd.Series:
+def is_shared(parameter: str) -> bool:
+    """Whether it is one of a recipe: all but pair, seed, the method and its fields."""
+    return not parameter.startswith(_METHOD) and parameter not in ("pair", "method", "seed")
+
+
+def _differences(
+    runs: pd.DataFrame, within: list[str], columns: dict[str, str], *, but_own: bool = False
+) -> "pd.Series[str]":
     # "network=mnist_paper steps=500": what has more than one value among the runs of a group; None says nothing.
     words = pd.Series("", index=runs.index)
     for _, group in runs.groupby(within):
         for name, column in columns.items():
             values = group[column].fillna("").replace("None", "")
-            if values.nunique() > 1:
+            own = but_own and values.groupby(group["method"]).nunique().max() == 1
+            if values.nunique() > 1 and not own:
                 values = _shorten(values)
                 words[group.index] += (" " + name + "=" + values).where(values != "", "")
     return words.str.lstrip()

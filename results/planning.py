@@ -14,6 +14,7 @@ from experiments.errors import BadInput, unknown
 from experiments.record import names
 from experiments.record.files import read_json
 from experiments.record.folder import folder_of, is_finished, read_status
+from results.catalogue import TABLES
 
 BUDGETS = {"quick": 3, "full": 10}  # seeds: a look, and enough for a claim
 
@@ -91,6 +92,23 @@ def spend(budget: str) -> list[str]:
     if budget not in BUDGETS:
         raise unknown("budget", budget, BUDGETS)
     return ["--seeds", str(BUDGETS[budget])]
+
+
+def find_recipes(name: str) -> Sequence[str]:
+    """What a table is trained by: the recipes of one that has a name, or the recipe itself.
+
+    Raises:
+        BadInput: nothing trains it.
+    """
+    entry = TABLES.get(name)
+    if entry is None:
+        return [name]
+    if not entry.recipes:
+        raise BadInput(f"{name} has no recipe ({entry.summary}); build it: python -m results build {name}")
+    if entry.command != "experiments":
+        commands = " and ".join(f"python -m {entry.command} run {recipe}" for recipe in entry.recipes)
+        raise BadInput(f"{name} is trained by {commands}, then built by python -m results build {name}")
+    return entry.recipes
 
 
 def train_missing(name: str, options: Sequence[str]) -> int:

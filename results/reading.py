@@ -1,7 +1,7 @@
 """Recorded runs out of the MLflow store: one row a run."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -21,14 +21,15 @@ _ENDED = (FINISHED, "failed", "killed")
 
 @dataclass(frozen=True)
 class RecordedRuns:
-    """The runs of one MLflow experiment that have come to an end, and a count of the others."""
+    """The runs of MLflow experiments that have come to an end, and a count of the others."""
 
-    experiment_id: str
     runs: pd.DataFrame
     """Indexed by run id; columns `experiment_id`, `status` (finished, failed or killed), `artifacts` (their address),
     `start`, `end` (timestamps), those of `read_provenance`, `param.<name>`, `metric.<name>` and `tag.<name>`."""
     left_out: dict[str, int]
     """How many runs are not in `runs`, by reason."""
+    absent: list[str] = field(default_factory=list)
+    """The experiments that hold no run."""
 
 
 def list_experiments(client: "MlflowClient") -> pd.DataFrame:
@@ -45,29 +46,34 @@ def list_experiments(client: "MlflowClient") -> pd.DataFrame:
     return table.sort_values("name", ignore_index=True)
 
 
-def read_runs(client: "MlflowClient", name: str) -> RecordedRuns:
-    """The ended runs of the MLflow experiment `name`; of runs with equal parameters and provenance the newest.
+def read_runs(client: "MlflowClient", *wanted: str) -> RecordedRuns:
+    """The ended runs of the MLflow experiments `wanted`; of runs with equal parameters and provenance the newest.
 
-    A run that failed and was finished later is a finished run.
+    A run that failed and was finished later is a finished run, and one that was sent to two experiments is one.
 
     Raises:
-        BadInput: no such experiment (with the nearest name), or no finished run in it.
+        BadInput: no such experiment (with the nearest name), or no finished run in any.
         Unreachable: the store failed.
     """
+    name = " ".join(wanted)
     with answering(f"the MLflow store does not answer for {name!r}"):
-        experiment = client.get_experiment_by_name(name)
-    if experiment is None:
+        experiments = [client.get_experiment_by_name(each) for each in wanted]
+    if not any(experiments):
         known = list(list_experiments(client)["name"])
         if not known:
             raise BadInput(f"nothing to build {name!r} from: {names.shown_uri()} holds no run yet; try: make demo")
+        if len(wanted) > 1:
+            raise BadInput(f"nothing to build from: no run of {', '.join(wanted)} is recorded")
         raise unknown("experiment", name, known)
-    found = search(client, [experiment.experiment_id])
+    found = search(client, [experiment.experiment_id for experiment in experiments if experiment])
     counts = Counter(run["status"] for run in found)
     left_out = {status: count for status, count in counts.items() if status not in _ENDED}
     if not counts[FINISHED]:
         others = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no run at all"
         raise BadInput(f"nothing to build {name!r} from: no finished run ({others})")
     runs = pd.DataFrame([run for run in found if run["status"] in _ENDED]).set_index("run_id").rename_axis(None)
+    if (hashed := f"tag.{names.HASH}") in runs:  # sent to two experiments
+        runs = runs[runs[hashed].isna() | ~runs.duplicated([hashed, "start", "end", "status"])]
     runs = runs.join(read_provenance(runs))
     # The oldest came first: sorted by status, the newest finished run of each kind is its last.
     runs = runs.iloc[(runs["status"] == FINISHED).argsort(kind="stable")]
@@ -75,7 +81,13 @@ def read_runs(client: "MlflowClient", name: str) -> RecordedRuns:
     superseded = runs.duplicated(subset=same, keep="last")
     repeated = int((superseded & (runs["status"] == FINISHED)).sum())
     reasons = dict(sorted(left_out.items())) | ({"repeated": repeated} if repeated else {})
-    return RecordedRuns(experiment.experiment_id, runs[~superseded], reasons)
+    with_runs = {run["experiment_id"] for run in found}
+    absent = [
+        each
+        for each, experiment in zip(wanted, experiments, strict=True)
+        if not experiment or experiment.experiment_id not in with_runs
+    ]
+    return RecordedRuns(runs[~superseded], reasons, absent)
 
 
 def search(client: "MlflowClient", experiment_ids: list[str], kind: str = "run") -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """A table: from the name of an MLflow experiment to its runs, cells and comparisons, and to what is said of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,9 +14,10 @@ from experiments.validators import LAST
 from results.artifacts import COLUMNS, read_curves, read_evaluations
 from results.caption import describe_origin, describe_rows
 from results.cells import CELL, TARGET, drop_repeated, name_cells, summarise
-from results.document import Document
+from results.document import Document, Grid
 from results.drawing import DEFAULT
 from results.drawing.base import Material
+from results.formats.csv import pivot
 from results.grids import list_runs, tabulate, tabulate_comparisons, tabulate_pairs, tabulate_published
 from results.provenance import PROVENANCE
 from results.published import compare_published, read_published
@@ -29,12 +30,24 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+Part = Callable[[Material], tuple[Grid, list[str]]]
+"""What a table shows beyond the usual grids: of all its material, another grid and notes on it."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What is to be built, and how."""
 
     name: str
-    """MLflow experiment: what was launched, for example demo."""
+    """Of the table, and of the MLflow experiment that keeps it: what was launched, for example demo."""
+    recipes: Sequence[str] = ()
+    """MLflow experiments whose runs it holds; the one of its own name unless told."""
+    published: tuple[str, str] | None = None
+    """Source and place of the published table that it stands beside: rows that we have no run of are shown, too."""
+    parts: Sequence[Part] = ()
+    """What it shows beyond the usual grids."""
+    notes: Sequence[str] = ()
+    """What differs from the paper, and the like."""
     selection: str = LAST
     """Which step of each run is reported: last, a validator, or target_oracle."""
     figures: Sequence[str] = DEFAULT
@@ -53,34 +66,25 @@ class Request:
 
 @dataclass(frozen=True)
 class Table:
-    """The runs of one MLflow experiment and all that was made of them."""
+    """The runs of a table and all that was made of them."""
 
-    experiment_id: str
-    runs: pd.DataFrame
-    """One row a run that came to an end: the columns of `read_runs`, `name_cells` and `selecting`."""
     material: Material
     """What figures are drawn of; its cells are those of `summarise` joined with `compare`."""
-    published: pd.DataFrame
-    """Of `compare_published`."""
+    frames: dict[str, pd.DataFrame]
+    """The numbers, by the end of the name of their CSV."""
     document: Document
     problems: list[str] = field(default_factory=list)
     """What could not be read; grows while figures are drawn."""
 
-    @property
-    def seeds(self) -> pd.DataFrame:
-        """One row a run, with what it is, its reported numbers and where they were made."""
-        columns = [*CELL, "seed", "status", "selection", "step", *NUMBERS, *PROVENANCE, "start", "end"]
-        return self.runs[columns].sort_values([*CELL, "seed"]).rename_axis("run_id").reset_index()
-
 
 def make_table(client: "MlflowClient", request: Request) -> Table:
-    """Read the runs that were recorded under a name, and compare them.
+    """Read the runs of a table, and compare them.
 
     Raises:
         BadInput: an unknown name or selection, or nothing finished.
         Unreachable: the store does not answer.
     """
-    recorded = read_runs(client, request.name)
+    recorded = read_runs(client, *(request.recipes or [request.name]))
     named, repeated = drop_repeated(name_cells(recorded.runs, mixed=request.mixed))
     finished = named[named["status"] == FINISHED]
     addresses = dict(zip(map(str, finished.index), finished["artifacts"], strict=True))
@@ -95,16 +99,8 @@ def make_table(client: "MlflowClient", request: Request) -> Table:
     runs = pd.concat([named[named["status"] != FINISHED], finished])
     comparisons, pairs = compare(runs)
     cells = summarise(runs).merge(comparisons, on=CELL, how="left")
-    published = compare_published(cells, read_published())
+    published = compare_published(cells, read_published(), request.published)
     theirs, sources = tabulate_published(published)
-    document = Document(
-        name=request.name,
-        grids=[tabulate(cells), tabulate_comparisons(cells), tabulate_pairs(pairs), theirs],
-        sentences=put_into_words(cells) + put_pairs_into_words(pairs),
-        notes=[*describe_rows(runs, cells, recorded.left_out), *repeated, *sources],
-        origin=describe_origin(runs, request.command),
-        appendix=[list_runs(runs)],
-    )
 
     def read_or_note(run_id: str) -> dict[str, np.ndarray] | None:
         try:
@@ -114,7 +110,25 @@ def make_table(client: "MlflowClient", request: Request) -> Table:
             return None
 
     material = Material(finished, cells, curves, read_or_note)
-    return Table(recorded.experiment_id, runs, material, published, document, problems)
+    parts = [part(material) for part in request.parts]
+    absent = [f"no run yet: {', '.join(recorded.absent)}"] if recorded.absent else []
+    rows = describe_rows(runs, cells, recorded.left_out)
+    document = Document(
+        name=request.name,
+        grids=[tabulate(cells), tabulate_comparisons(cells), tabulate_pairs(pairs), *(p[0] for p in parts), theirs],
+        sentences=put_into_words(cells) + put_pairs_into_words(pairs),
+        notes=[*request.notes, *rows, *absent, *repeated, *(line for part in parts for line in part[1]), *sources],
+        origin=describe_origin(runs, request.command),
+        appendix=[list_runs(runs)],
+    )
+    frames = {"": cells, "_pivot": pivot(cells), "_seeds": _list_seeds(runs), "_published": published}
+    return Table(material, {end: frame for end, frame in frames.items() if len(frame)}, document, problems)
+
+
+def _list_seeds(runs: pd.DataFrame) -> pd.DataFrame:
+    # One row a run, with what it is, its reported numbers and where they were made.
+    columns = [*CELL, "seed", "status", "selection", "step", *NUMBERS, *PROVENANCE, "start", "end"]
+    return runs[columns].sort_values([*CELL, "seed"]).rename_axis("run_id").reset_index()
 
 
 def _read(addresses: dict[str, str], run_id: str) -> dict[str, np.ndarray]:

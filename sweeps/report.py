@@ -21,7 +21,7 @@ from grl import presets
 from results.statistics import LEVEL, Estimate, estimate_paired, holm
 from sweeps.pruning import plan_stages
 from sweeps.spaces import with_alpha
-from sweeps.study import RUNS, SHOWN, read_last, suggested
+from sweeps.study import RUNS, SHOWN, read_last, read_last_seen, suggested
 from sweeps.sweep import Sweep
 
 FRESH = 1000  # the first seed of the confirmation; searches count from 0
@@ -145,14 +145,23 @@ def describe_pruning(sweep: Sweep, study: optuna.Study, sample: Sequence[FrozenT
 def regrets(sweep: Sweep, trials: Sequence[FrozenTrial]) -> dict[str, float]:
     """What each validator would have cost: the best trial's target accuracy less that of the trial it would choose.
 
-    Means over the seeds of a trial; a validator whose scores were not recorded is left out.
+    Means over the seeds of a trial; a validator whose scores were not recorded is left out. One that compares
+    candidates compares the last evaluations of all runs.
     """
     accuracy = [trial.user_attrs[TARGET_ACCURACY] for trial in trials]
-    return {
-        name: max(accuracy) - accuracy[int(np.argmax([trial.user_attrs[validator.curve] for trial in trials]))]
-        for name, validator in VALIDATORS.items()
-        if all(validator.curve in trial.user_attrs for trial in trials)
-    }
+    costs = {}
+    for name, validator in VALIDATORS.items():
+        if validator.compares:
+            runs = [sweep.experiments(suggested(sweep, trial)) for trial in trials]
+            seen = [[read_last_seen(run, need) for seeds in runs for run in seeds] for need in validator.needs]
+            each = iter(validator.score(*map(np.stack, seen)))
+            scores = [statistics.fmean(float(next(each)) for _ in seeds) for seeds in runs]
+        elif all(validator.curve in trial.user_attrs for trial in trials):
+            scores = [trial.user_attrs[validator.curve] for trial in trials]
+        else:
+            continue
+        costs[name] = max(accuracy) - accuracy[int(np.argmax(scores))]
+    return costs
 
 
 def importances(study: optuna.Study) -> dict[str, float]:

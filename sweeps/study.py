@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import numpy as np
 import optuna
 from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
@@ -24,7 +25,7 @@ from experiments.randomness import derive_seed
 from experiments.record.delivery import Destination, address, deliver_all
 from experiments.record.files import read_json, writing_to
 from experiments.record.folder import folder_of, is_finished, mark_stopped, read_points, read_status
-from experiments.record.names import RESULT, SOURCE_ACCURACY, runs_root
+from experiments.record.names import EVALUATIONS, RESULT, SOURCE_ACCURACY, runs_root
 from experiments.training.machine import AUTOMATIC, Machine
 from experiments.work.bundles import Bundle, bundle
 from experiments.work.courier import Courier
@@ -362,6 +363,12 @@ def read_last(experiment: Experiment) -> dict[str, float]:
     result = read_json(folder_of(experiment.hash) / RESULT, needs=("last",))
     assert result is not None
     return result["last"]
+
+
+def read_last_seen(experiment: Experiment, name: str) -> np.ndarray:
+    """One array of what a finished run's last evaluation has left for validators."""
+    with np.load(folder_of(experiment.hash) / EVALUATIONS) as arrays:
+        return arrays[name][-1]
 
 
 def read_scores(experiment: Experiment, step: int | None) -> dict[str, float] | None:

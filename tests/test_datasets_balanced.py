@@ -1,10 +1,11 @@
 """The balanced order against its own promises, whatever the labels."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets import Batches, Labelled
+from datasets import Batches, DatasetError, Labelled, Unlabelled
 from datasets.batches.balanced import BalancedOrder
 
 LABELS = st.lists(st.sampled_from([0, 2, 3, 7]), min_size=1, max_size=40).map(torch.tensor)
@@ -49,3 +50,5 @@ def test_batches_are_balanced_and_go_on():
     other = Batches(split, 4, seed=1, balanced=True)
     other.load_state_dict(state)
     assert torch.equal(next(other).inputs, after.inputs)
+    with pytest.raises(DatasetError, match="balanced needs labels, which split 't' has not"):
+        Batches(Unlabelled(name="t", inputs=split.inputs), 4, seed=1, balanced=True)

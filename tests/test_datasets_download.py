@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from datasets import DatasetError
-from datasets.files.download import download
+from datasets.files.download import check_file, download
 from tests.support.local_server import LocalServer
 
 BODY = bytes(range(256)) * 4096  # 1 MiB
@@ -33,6 +33,14 @@ def test_fetches_and_reports(server, tmp_path):
     assert (tmp_path / "file.bin").read_bytes() == BODY
     assert leftovers(tmp_path) == ["file.bin"]
     assert seen[-1] == (len(BODY), len(BODY))
+
+
+def test_a_checksum_is_that_of_a_repository(server, tmp_path):
+    # printf 'what is up, doc?' | git hash-object --stdin, the example of the Pro Git book
+    (tmp_path / "doc").write_bytes(b"what is up, doc?")
+    check_file(tmp_path / "doc", "git:bd9dbf5aae1a3862dd1526723246b20206e5fc37")
+    with pytest.raises(DatasetError, match=r"git is [0-9a-f]{40}, expected bd9d"):
+        download([server.url("good", "file.bin")], tmp_path / "x", "git:bd9dbf5aae1a3862dd1526723246b20206e5fc37")
 
 
 def test_connection_that_breaks_off_is_continued(server, tmp_path):
@@ -127,7 +135,7 @@ def test_full_disk_is_not_a_broken_connection(server, tmp_path):
     program = (
         "import resource, sys\n"
         "from pathlib import Path\n"
-        "from datasets.files.download import download\n"
+        "from datasets.files.download import check_file, download\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
         "download([sys.argv[1]] * 2, Path(sys.argv[2]))\n"
     )

@@ -75,7 +75,7 @@ def test_list_names_every_domain(capsys):
         assert re.search(rf"^{name} +{len(domain.class_names)} ", out, re.M), name
     assert re.search(r"^moons .* embedded", out, re.M)
     assert re.search(r"^mnist .* to download", out, re.M)
-    assert re.search(r"^office31_dslr .* to fetch by hand", out, re.M)
+    assert re.search(r"^office_caltech10_dslr_googlenet .* to fetch by hand", out, re.M)
 
 
 def test_list_goes_on_after_damaged_files(capsys, tmp_path):

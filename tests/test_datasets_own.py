@@ -116,21 +116,27 @@ def test_an_empty_class(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x": np.zeros(3)}, "must hold inputs and labels, it holds x"),
-        ({"inputs": np.zeros((3, 2)), "labels": [0, 1]}, "labels must be int64, one for each of 3 inputs"),
+        ({"x": np.zeros(3)}, "must hold inputs and labels, it holds x; name them with --inputs and --labels"),
+        ({"inputs": np.zeros((3, 2)), "labels": [0, 1]}, "train labels must be one for each of 3 inputs, got 2"),
         ({"inputs": np.zeros((2, 2)), "labels": [0.5, 1]}, "labels must be whole numbers, got 0.5"),
-        ({"inputs": np.zeros((2, 2)), "labels": ["a", "b"]}, "cannot be read: could not convert"),
         ({"inputs": np.zeros((2, 2)), "labels": [0, np.nan]}, "labels must be whole numbers, got nan"),
-        ({"inputs": np.zeros((2, 2)), "labels": [0, 1], "test_inputs": np.zeros((1, 2))}, "test: labels must be int64"),
+        (
+            {"inputs": np.zeros((2, 2)), "labels": [0, 1], "test_inputs": np.zeros((1, 2))},
+            "test labels must be one for each of 1",
+        ),
         ({"inputs": np.zeros((2, 2)), "labels": [0, 1], "test_inputs": np.zeros((0, 2))}, "there is no test sample"),
-        ({"inputs": np.zeros((2, 2)), "labels": [0, 2]}, "must number the classes 0, 1, 2, … without a gap, got 2"),
-        ({"inputs": np.zeros((2, 2)), "labels": [1, -1]}, "without a gap, got -1"),
+        (
+            {"inputs": np.ones((2, 2)), "labels": [0, 1], "test_inputs": np.ones((1, 2)), "test_labels": [2]},
+            "test label 2 is not among those of the classes, 0, 1",
+        ),
         ({"inputs": np.full((2, 2), np.nan), "labels": [0, 1]}, "inputs must be finite, sample 0 is not"),
         ({"inputs": np.zeros((2, 3, 3, 1)), "labels": [0, 1]}, "inputs must be uint8"),
         ({"inputs": np.zeros((0, 3)), "labels": np.zeros(0)}, "there is no training sample"),
-        ({"inputs": np.zeros((2, 2)), "labels": [0, 3_000_000_000]}, "without a gap, got 3000000000"),
         ({"inputs": np.zeros((2, 2)), "labels": [0, 2], "class_names": ["a", "b", "c"]}, "class 'b' has no training"),
-        ({"inputs": np.zeros((2, 2)), "labels": [0, 7], "class_names": ["a", "b"]}, "labels must lie in 0 … 1, got 7"),
+        (
+            {"inputs": np.zeros((2, 2)), "labels": [0, 7], "class_names": ["a", "b"]},
+            "label 7 is not among those of the classes, 0, 1",
+        ),
         ({"inputs": np.zeros((2, 2)), "labels": [0, 0]}, "class_names must be at least two different names, got 0"),
         ({"inputs": np.array([["a"]]), "labels": [0]}, r"inputs must be uint8 .* got <U1 of shape \(1, 1\)"),
         ({"inputs": np.ones((2, 2), complex), "labels": [0, 1]}, "inputs must be uint8 .* got complex128"),
@@ -161,16 +167,21 @@ def test_a_class_that_only_the_test_folder_has(tmp_path):
     draw_folder(tmp_path / "p" / "test", classes=("cat", "eel"))
     with pytest.raises(DatasetError, match="test: class 'eel' does not occur in"):
         add_domain("p", tmp_path / "p")
-    with pytest.raises(DatasetError, match="nowhere is not a folder"):
+    with pytest.raises(DatasetError, match="nowhere does not exist"):
         add_domain("p", tmp_path / "p" / "train", tmp_path / "nowhere")
 
 
 def test_neither_folder_nor_known_file(tmp_path):
     (tmp_path / "x.txt").write_text("")
-    with pytest.raises(DatasetError, match=r"x\.txt must be a folder of images, an \.npz or an \.svmlight file"):
+    with pytest.raises(DatasetError, match=r"x\.txt names no image; write a path and a label on each line"):
         add_domain("x", tmp_path / "x.txt")
     with pytest.raises(DatasetError, match="nowhere does not exist"):
         add_domain("x", tmp_path / "nowhere")
+    (tmp_path / "x.doc").write_text("")
+    with pytest.raises(
+        DatasetError, match=r"x\.doc must be a folder of images, a list \(\.txt\), or one of \.npz, \.mat"
+    ):
+        add_domain("x", tmp_path / "x.doc")
     with pytest.raises(DatasetError, match="at least two folders, one per class; it holds 0"):
         add_domain("x", tmp_path)
     with pytest.raises(DatasetError, match="size must be 1 to 1024, got 0"):
@@ -178,7 +189,7 @@ def test_neither_folder_nor_known_file(tmp_path):
     with pytest.raises(DatasetError, match="size must be 1 to 1024, got 100000"):
         add_domain("x", tmp_path, size=100_000)
     np.savez(tmp_path / "x.npz", inputs=np.zeros((4, 2)), labels=[0, 1, 0, 1])
-    with pytest.raises(DatasetError, match=r"x\.npz must hold its test_inputs and test_labels itself; .*y\.npz"):
+    with pytest.raises(DatasetError, match=r"y\.npz does not exist"):
         add_domain("x", tmp_path / "x.npz", tmp_path / "y.npz")
 
 

@@ -3,11 +3,13 @@ import json
 import shutil
 import threading
 import time
+import zlib
+from base64 import b64decode
 
 import pytest
 
 from experiments.record import delivery, names
-from experiments.record.delivery import Destination, address, deliver, deliver_all, undelivered
+from experiments.record.delivery import Destination, address, deliver, deliver_all, ensure_experiment, undelivered
 from experiments.record.files import read_json, write_json
 from experiments.record.folder import Recording, folder_of
 from experiments.record.store import Unreachable, open_client
@@ -46,7 +48,9 @@ def test_mlflow_has_everything_and_has_it_once(client):
     [found] = runs_in(client)
     assert found.data.params == experiment.flat()
     assert found.info.status == "FINISHED"
-    assert found.info.run_name == experiment.title
+    assert found.info.run_name == "dann s0 moons [moons]"
+    assert found.data.tags[names.SETTING] == "dann moons [moons]"
+    assert f"`python -m experiments run {experiment.hash}`" in found.data.tags["mlflow.note.content"]
     tags = read_json(folder_of(experiment.hash) / names.RUN)["tags"]
     assert tags.items() <= found.data.tags.items()
     assert found.data.tags["weights_sha256"] == read_json(folder_of(experiment.hash) / names.RESULT)["weights_sha256"]
@@ -98,6 +102,10 @@ def test_a_verdict_that_comes_after_the_first_delivery_arrives(client, monkeypat
     deliver(client, folder_of(experiment.hash))
     [found] = runs_in(client)
     assert found.data.tags["verdict"] == read_json(folder_of(experiment.hash) / names.RUN)["tags"]["verdict"]
+    # What was said at the end is the run's description.
+    health = read_json(folder_of(experiment.hash) / names.RESULT)["health"]
+    assert found.data.tags[names.HEALTH] == health["status"] == "healthy"
+    assert found.data.tags["mlflow.note.content"] == health["report"]
 
 
 @pytest.fixture
@@ -385,3 +393,17 @@ def test_two_deliverers_at_once_make_one_study(client, monkeypatch):
         thread.join()
     kinds = sorted(found.data.tags["kind"] for found in runs_in(client))
     assert kinds == ["run", "run", "study", "trial", "trial"]
+
+
+def test_a_new_experiment_says_how_its_runs_are_compared_and_offers_views(client):
+    experiment_id = ensure_experiment(client, "views")
+    tags = client.get_experiment(experiment_id).tags
+    assert "python -m results build views" in tags["mlflow.note.content"]
+    views = {json.loads(value)["name"]: json.loads(value)["state"] for key, value in tags.items() if "View" in key}
+    assert list(views) == ["every run", "mean over seeds"]
+    # As MLflow's page packs its state: zlib, then base64, behind the name of the method.
+    pages = {
+        name: json.loads(zlib.decompress(b64decode(state.removeprefix("deflate;")))) for name, state in views.items()
+    }
+    assert "metrics.`target_accuracy`" in pages["every run"]["selectedColumns"]
+    assert pages["mean over seeds"]["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": names.SETTING}]

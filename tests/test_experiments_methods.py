@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from datasets import Batch, LabelledBatch
 from experiments.errors import BadInput
@@ -16,12 +17,14 @@ from experiments.methods import METHODS, mean_of_training, open_splits
 from experiments.methods.cdan import CDAN
 from experiments.methods.daln import DALN
 from experiments.methods.dann import DANN
+from experiments.methods.fitted import Fitted
 from experiments.methods.mcd import MCD
 from experiments.methods.mdd import MDD
 from experiments.networks import Networks
 from experiments.networks.mlp import MLP
+from experiments.training.alone import Alone
 from grl.schedules import Constant
-from tests.support.trainings import image_pair
+from tests.support.trainings import CPU, image_pair, small_moons
 
 COUNT = 5
 FIELDS = {"dann": DANN, "cdan": CDAN, "mdd": MDD, "mcd": MCD, "daln": DALN}
@@ -332,7 +335,10 @@ def test_scheduled_values_come_under_their_fields_names():
     [
         (lambda: DANN(domain_weight=float("nan")), "method.domain_weight must be finite and >= 0, got nan"),
         (lambda: CDAN(domain_weight=-1.0), "method.domain_weight must be finite and >= 0, got -1.0"),
-        (lambda: DANN(batch_norm="both"), "unknown method.batch_norm 'both': allowed are joint, separate"),
+        (
+            lambda: DANN(batch_norm="both"),
+            "unknown method.batch_norm 'both': allowed are domain_specific, joint, separate",
+        ),
         (lambda: CDAN(dimensions=0), "method.dimensions must be >= 1, got 0"),
         (lambda: MDD(margin=0.0), "method.margin must be finite and > 0, got 0.0"),
         (lambda: MDD(margin=float("nan")), "method.margin must be finite and > 0, got nan"),
@@ -343,3 +349,24 @@ def test_bad_fields_are_named(build, message):
     with pytest.raises(BadInput) as caught:
         build()
     assert str(caught.value) == message
+
+
+class _Operations(TorchDispatchMode):
+    """The names of the operations that run inside."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.names.add(str(function))
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("method", [each for each in METHODS.values() if not issubclass(each, Fitted)])
+def test_what_waits_for_the_device_is_not_recorded(method, moons_pair):
+    """A singular value decomposition reads its status back: a CUDA graph that is being recorded breaks at it."""
+    program = Alone(small_moons(method=method()), moons_pair, CPU)
+    with _Operations() as ran:
+        program.step(0.1, [method().scheduled(0.5, 15)])
+    assert method.recordable == (not any("svd" in name for name in ran.names))

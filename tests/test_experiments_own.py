@@ -1,7 +1,10 @@
 """One of each kind in one file outside the repository, trained by the command with workers, recorded and tracked."""
 
+import dataclasses
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -228,43 +231,22 @@ def test_a_bug_keeps_its_traceback_and_a_misfit_is_one_line(own, runs, client):
     assert json.loads((folder / names.STATUS).read_text())["status"] == "FAILED"
 
 
-# As the README shows it.
-IN_20_LINES = '''
-from dataclasses import dataclass
-
-from experiments import Experiment
-from experiments.methods import Adversarial
-from experiments.networks.moons import Moons
-from grl.losses import domain_adversarial_loss
+README = Path(__file__).parents[1] / "README.md"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sharper(Adversarial):
-    """DANN whose domain classifier sees the features times a factor."""
-
-    name = "sharper"
-    factor: float = 2.0
-
-    def heads(self, network, width, classes):
-        return {"domain_classifier": lambda: network.domain_head(width)}
-
-    def adversary(self, networks, passed, alpha):
-        features = self.factor * passed.features
-        return domain_adversarial_loss(networks.heads["domain_classifier"], features, passed.domain_labels, alpha)
-
-
-def sharper() -> Experiment:
-    return Experiment(pair="moons", method=Sharper(), network=Moons(), steps=20, evaluate_every=20, log_every=20)
-'''
-
-
-def test_a_method_of_ones_own_in_20_lines(own, moons_pair):
-    own("sharper", IN_20_LINES)
-    body = IN_20_LINES.partition("@dataclass")[2].partition("def sharper")[0]
+def test_a_method_of_ones_own_in_20_lines_as_the_readme_prints_it(own, moons_pair):
+    [module] = re.findall(r"```python\n(# my_methods\.py\n.*?)```", README.read_text(), re.DOTALL)
+    body = module.partition("@dataclass")[2].partition("def shy_moons")[0]
     assert len([line for line in body.splitlines() if line.strip()]) <= 20
-    [experiment] = read_command("run", "sharper:sharper", ["--factor", "3", "--alpha", "0.5"]).experiments
-    assert experiment.method.factor == 3.0
-    check_all([experiment])
-    alone, together = train_alone(experiment, moons_pair), train_together([experiment], moons_pair)
+    own("my_methods", module)
+    commands = re.findall(r"^python -m experiments run (.*my_methods:.*)$", README.read_text(), re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        name, *options = shlex.split(command)
+        [experiment] = read_command("run", name, options).experiments
+        assert experiment.method.name == "shy"
+        check_all([experiment])
+    small = dataclasses.replace(experiment, steps=20, evaluate_every=20, log_every=20)
+    alone, together = train_alone(small, moons_pair), train_together([small], moons_pair)
     assert [verdict.status for _, verdict in alone.notes.verdicts] == ["reversed"]
     assert alone.points()[-2][1] == pytest.approx(together.points()[-2][1], abs=1e-5)

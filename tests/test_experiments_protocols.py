@@ -1,5 +1,6 @@
 """Protocols as fields: each against a plain calculation of its own, stopped and gone on with, stacked or refused."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -15,13 +16,15 @@ from experiments.methods.dann import DANN
 from experiments.methods.mcd import MCD
 from experiments.methods.mdd import MDD
 from experiments.networks import Networks
+from experiments.networks.base import DomainBatchNorm
 from experiments.networks.mlp import MLP
 from experiments.networks.resnet import ResNet18
 from experiments.optimisers import SGD, Adam, AdamW
 from experiments.recipes import RECIPES
+from experiments.training.alone import Alone
 from experiments.training.together import can_be_together
 from grl.schedules import Constant, Linear
-from tests.support.trainings import CPU, image_pair, on_images, small_moons, train_alone, train_together
+from tests.support.trainings import BY_STEPS, CPU, image_pair, on_images, small_moons, train_alone, train_together
 
 # Label smoothing
 
@@ -34,7 +37,7 @@ def smoothed(logits: np.ndarray, labels: np.ndarray, share: float) -> float:
     return -(wanted * log_p).sum(1).mean()
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", BY_STEPS)
 def test_label_smoothing_is_that_of_the_formula_in_every_method(name):
     torch.manual_seed(0)
     method = METHODS[name](label_smoothing=0.2)
@@ -99,6 +102,81 @@ def test_the_doctor_looks_at_what_follows_the_warm_up(moons_pair):
 def test_a_warm_up_ends_before_the_training():
     with pytest.raises(BadInput, match=r"method.warm_up must be < steps \(30\), got 30"):
         small_moons(method=DANN(warm_up=30))
+
+
+# BatchNorm of each domain's own
+
+
+def test_each_domain_has_its_own_averages_scale_and_shift():
+    """Against two layers of PyTorch's, each of which sees one domain."""
+    torch.manual_seed(0)
+    method = DANN(batch_norm="domain_specific")
+    extractor = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    plain = [copy.deepcopy(extractor).double() for _ in range(2)]
+    head = nn.Sequential(nn.Linear(2, 1), nn.Flatten(0))
+    networks = method.arrange(Networks(extractor, nn.Linear(2, 2), {"domain_classifier": head}).double())
+    predictor, domains = copy.deepcopy(networks.label_predictor), copy.deepcopy(networks.heads["domain_classifier"])
+    source, target = (torch.randn(8, 3, dtype=torch.float64) * scale + scale for scale in (1.0, 3.0))
+    labels = torch.arange(8) % 2
+    batches = {"source": LabelledBatch(source, labels), "target": Batch(target)}
+    method.losses(networks, method.forward(networks, batches), alpha=0.5).objective.backward()
+
+    features = [each(inputs) for each, inputs in zip(plain, (source, target), strict=True)]
+    turned = torch.cat([1.5 * each.detach() - 0.5 * each for each in features])
+    domain_loss = nn.functional.binary_cross_entropy_with_logits(domains(turned), torch.arange(16).ge(8).double())
+    (nn.functional.cross_entropy(predictor(features[0]), labels) + 2 * domain_loss).backward()
+    for domain, each in enumerate(plain):
+        mine = networks.feature_extractor[1].each[domain]
+        for name in ("running_mean", "running_var"):
+            torch.testing.assert_close(getattr(mine, name), getattr(each[1], name))
+        for name in ("weight", "bias"):
+            torch.testing.assert_close(getattr(mine, name).grad, getattr(each[1], name).grad)
+    torch.testing.assert_close(extractor[0].weight.grad, plain[0][0].weight.grad + plain[1][0].weight.grad)
+
+    # Between steps they are the target's; the evaluator enters the source's for the source.
+    networks.eval(), [each.eval() for each in plain]
+    torch.testing.assert_close(networks.feature_extractor(source), plain[1](source))
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_an_evaluation_takes_those_of_the_domain_it_measures(place):
+    """Scales of zero make all of a domain alike: the other domain's logits do not notice."""
+    program = Alone(on_images(method=DANN(batch_norm="domain_specific")), image_pair(), CPU)
+    [before] = program.evaluate()
+    for layer in program.networks.modules():
+        if isinstance(layer, DomainBatchNorm):
+            layer.each[place].weight.data.zero_()
+            layer.each[place].bias.data.zero_()
+    [after] = program.evaluate()
+    same = {name: np.array_equal(before.seen[name], after.seen[name]) for name in ("source_logits", "target_logits")}
+    assert same == {"source_logits": place == 1, "target_logits": place == 0}
+    assert all(layer.domain == 1 for layer in program.networks.modules() if isinstance(layer, DomainBatchNorm))
+
+
+def test_without_batch_norm_it_is_a_pass_each(moons_pair):
+    digests = {
+        train_alone(small_moons(method=DANN(batch_norm=each)), moons_pair).digest()
+        for each in ("separate", "domain_specific")
+    }
+    assert len(digests) == 1
+
+
+def test_it_resumes_and_learns_something_else():
+    pair = image_pair()
+    trained = {
+        each: train_alone(on_images(method=DANN(batch_norm=each)), pair)
+        for each in ("joint", "separate", "domain_specific")
+    }
+    mine = trained["domain_specific"]
+    assert train_alone(on_images(method=DANN(batch_norm="domain_specific")), pair, states=mine.states[2]).digest() == (
+        mine.digest()
+    )
+    assert len({str(each.points()[-2]) for each in trained.values()}) == 3
+
+
+def test_it_needs_one_source_and_one_target():
+    with pytest.raises(BadInput, match=r"domain_specific needs one source and one target, got pair a\+b_to_c"):
+        small_moons(pair="a+b_to_c", method=DANN(batch_norm="domain_specific"))
 
 
 # Rates of heads

@@ -1,6 +1,7 @@
 """Reverse and circular validation: runs that go back from the target to the source, and what is chosen by them."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -37,9 +38,21 @@ def accuracies(experiment) -> dict[int, tuple[float, float]]:
     }
 
 
-def test_the_pair_goes_back_with_the_labels_of_the_run(runs):
-    forward = held_out_moons()
-    train_runs([forward])
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    """Three forward runs, the runs that reverse them, and one of these that learns nothing; all trained."""
+    with pytest.MonkeyPatch.context() as patch:
+        root = tmp_path_factory.mktemp("reverse")
+        patch.setenv("GRL_RUNS", str(root / "runs"))
+        patch.setenv("GRL_PREPARED", str(root / "prepared"))
+        forward = [held_out_moons(alpha=Constant(value=alpha)) for alpha in (0.0, 0.1, 1.0)]
+        train_runs(forward)
+        train_runs([reverse(each) for each in forward])
+        yield forward
+
+
+def test_the_pair_goes_back_with_the_labels_of_the_run(grid):
+    forward = grid[1]
     model, _ = load_model(folder_of(forward.hash))
     there, back = open_pair(forward), open_pair(reverse(forward))
     for split, inputs in (
@@ -58,8 +71,55 @@ def test_the_pair_goes_back_with_the_labels_of_the_run(runs):
     assert torch.equal(back.reveal_target_labels("oracle").labels, there.source.labels)
 
 
+def test_the_model_kept_is_that_of_the_best_step_on_what_was_held_out(grid):
+    for forward in grid:
+        seen = accuracies(forward)
+        assert len(seen) == 3
+        best = max(seen, key=lambda step: (seen[step][0], step))
+        model, pair = load_model(folder_of(forward.hash))
+        with torch.no_grad():
+            for split, expected in zip(
+                (pair.evaluation.source_validation, pair.evaluation.target_test), seen[best], strict=True
+            ):
+                accuracy = (model(split.inputs).argmax(1) == split.labels).float().mean().item()
+                assert accuracy == pytest.approx(expected)
+
+
+def test_the_best_way_back_is_chosen(grid):
+    back = [reverse(each) for each in grid]
+    assert len(bundle(back, AUTOMATIC)) == 1  # labels differ, and one program trains them
+    scores = [score_reversed(each) for each in back]
+    assert choose_reversed(grid) == grid[int(np.argmax(scores))]
+    for there, score in zip(back, scores, strict=True):
+        seen = accuracies(there)
+        best = max(seen, key=lambda step: (seen[step][0], step))
+        assert score == seen[best][1]
+
+
+def test_a_reversed_run_begins_with_the_forward_model(grid):
+    unmoved = dataclasses.replace(reverse(grid[0]), lr=Constant(value=0.0), steps=10)
+    train_runs([unmoved])
+    kept, begun = (torch.load(folder_of(e.hash) / names.MODEL, weights_only=True) for e in (grid[0], unmoved))
+    assert all(torch.equal(kept[name], begun[name]) for name in kept)
+
+
+def test_a_run_interrupted_and_alone_keeps_the_same_model(grid, tmp_path, monkeypatch):
+    def outcomes() -> list[str]:
+        results = [folder_of(each.hash) / names.RESULT for each in (grid[1], reverse(grid[1]))]
+        return [result.read_text().split('"weights_sha256"')[1] for result in results]
+
+    expected = outcomes()
+    monkeypatch.setenv("GRL_RUNS", str(tmp_path / "again"))
+    monkeypatch.setattr("experiments.work.checkpoint.EVERY_S", 0.0)
+    for each in (grid[1], reverse(grid[1])):
+        with pytest.raises(KeyboardInterrupt):
+            train_runs([each], must_stop=after(25))
+        train_runs([each])
+    assert outcomes() == expected
+
+
 def test_circular_validation_begins_anew_and_needs_nothing_held_out(runs):
-    forward = small_moons()
+    forward = small_moons(method="source_only")
     train_runs([forward])
     circular = reverse(forward, "circular")
     pair = open_pair(circular)
@@ -69,64 +129,6 @@ def test_circular_validation_begins_anew_and_needs_nothing_held_out(runs):
     assert 0 <= score_reversed(circular) <= 1
     with pytest.raises(BadInput, match=f"reverse validation needs a run with held_out > 0, got run {forward.hash}"):
         open_pair(reverse(forward))
-
-
-def test_the_model_kept_is_that_of_the_best_step_on_what_was_held_out(runs):
-    forward = held_out_moons(steps=60)
-    train_runs([forward])
-    seen = accuracies(forward)
-    best = max(seen, key=lambda step: (seen[step][0], step))
-    model, pair = load_model(folder_of(forward.hash))
-    with torch.no_grad():
-        validation, test = pair.evaluation.source_validation, pair.evaluation.target_test
-        assert (model(validation.inputs).argmax(1) == validation.labels).float().mean().item() == pytest.approx(
-            seen[best][0]
-        )
-        assert (model(test.inputs).argmax(1) == test.labels).float().mean().item() == pytest.approx(seen[best][1])
-
-
-@pytest.mark.parametrize("stop", [15, 25])
-def test_an_interrupted_run_keeps_the_same_model(runs, tmp_path, monkeypatch, stop):
-    forward = held_out_moons()
-    train_runs([forward])
-    expected = (folder_of(forward.hash) / names.RESULT).read_text().split('"weights_sha256"')[1]
-    monkeypatch.setenv("GRL_RUNS", str(tmp_path / "again"))
-    with pytest.raises(KeyboardInterrupt):
-        train_runs([forward], must_stop=after(stop))
-    train_runs([forward])
-    assert (folder_of(forward.hash) / names.RESULT).read_text().split('"weights_sha256"')[1] == expected
-
-
-def test_reversed_runs_begin_with_the_forward_model_and_are_trained_as_one_program(runs):
-    grid = [held_out_moons(alpha=Constant(value=alpha)) for alpha in (0.0, 0.1, 1.0)]
-    train_runs(grid)
-    back = [reverse(each) for each in grid]
-    assert len(bundle(back, AUTOMATIC)) == 1
-    unmoved = [dataclasses.replace(each, lr=Constant(value=0.0), steps=10) for each in back]
-    train_runs([*back, *unmoved])
-    for there, here in zip(grid, unmoved, strict=True):
-        kept, begun = (torch.load(folder_of(e.hash) / names.MODEL, weights_only=True) for e in (there, here))
-        assert all(torch.equal(kept[name], begun[name]) for name in kept)
-    # One of them alone has the same bits as in company.
-    scores = [score_reversed(each) for each in back]
-    assert choose_reversed(grid) == grid[int(np.argmax(scores))]
-    seen = accuracies(back[1])
-    best = max(seen, key=lambda step: (seen[step][0], step))
-    assert scores[1] == seen[best][1]
-
-
-def test_members_of_a_bundle_do_not_change_each_other(runs, tmp_path, monkeypatch):
-    grid = [held_out_moons(alpha=Constant(value=alpha)) for alpha in (0.0, 1.0)]
-
-    def digests(*groups):
-        for group in groups:
-            train_runs(group)
-            train_runs([reverse(each) for each in group])
-        return [(folder_of(reverse(e).hash) / names.RESULT).read_text().split('"weights_sha256"')[1] for e in grid]
-
-    together = digests(grid)
-    monkeypatch.setenv("GRL_RUNS", str(tmp_path / "alone"))
-    assert digests([grid[0]], [grid[1]]) == together
 
 
 def test_what_is_not_there_is_said(runs):
@@ -141,14 +143,13 @@ def test_what_is_not_there_is_said(runs):
     assert origin_of(reverse(forward).pair) == ("moons", "reversed", forward.hash)
 
 
-def test_another_forward_model_makes_the_reversed_run_stale(runs):
-    forward = held_out_moons()
-    train_runs([forward])
-    train_runs([reverse(forward)])
-    assert is_done(reverse(forward))
-    path = folder_of(forward.hash) / names.RESULT
+def test_another_forward_model_makes_the_reversed_run_stale(grid, tmp_path, monkeypatch):
+    shutil.copytree(folder_of(grid[0].hash).parent, tmp_path / "runs")
+    monkeypatch.setenv("GRL_RUNS", str(tmp_path / "runs"))
+    assert is_done(reverse(grid[0]))
+    path = folder_of(grid[0].hash) / names.RESULT
     path.write_text(path.read_text().replace('"weights_sha256": "', '"weights_sha256": "0'))
-    assert not is_done(reverse(forward))
+    assert not is_done(reverse(grid[0]))
 
 
 CHOOSING = '''

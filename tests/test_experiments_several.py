@@ -10,13 +10,13 @@ from torch import nn
 
 from datasets import Batch, DatasetError, Labelled, LabelledBatch, Unlabelled, add_domain, by_domain, load_pair
 from datasets import pair_fingerprint as fingerprint_of
-from experiments.methods import METHODS, mean_of_training, open_splits
+from experiments.methods import mean_of_training, open_splits
 from experiments.methods.cdan import CDAN
 from experiments.methods.dann import DANN
 from experiments.networks import build_networks
 from experiments.networks.mlp import MLP
 from experiments.training.together import can_be_together
-from tests.support.trainings import CPU, feature_pair, small_moons, train_alone
+from tests.support.trainings import BY_STEPS, CPU, feature_pair, small_moons, train_alone
 
 ALPHA, CLASSES, SIZE = 0.7, 3, 6
 
@@ -85,7 +85,7 @@ def added_by(method, networks, features, logits, domains, sources):
     return torch.zeros((), dtype=features.dtype)
 
 
-STEPS = {name: method() for name, method in METHODS.items() if name != "target_only"} | {
+STEPS = {name: method() for name, method in BY_STEPS.items() if name != "target_only"} | {
     "cdan+e": CDAN(entropy=True), "dann separate": DANN(batch_norm="separate"),
 }  # fmt: skip
 
@@ -161,7 +161,7 @@ def several_pair(sources: int = 2, targets: int = 1):
     return dataclasses.replace(pair, source=spread(pair.source, sources), target=spread(pair.target, targets))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", BY_STEPS)
 def test_every_method_trains_on_two_sources_and_two_targets(name):
     pair = several_pair(2, 2)
     recipe = small_moons(method=name, network=MLP(hidden=(6,)), pair="a+b_to_c+d", steps=20, batch_size=8)

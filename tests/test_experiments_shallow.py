@@ -37,7 +37,7 @@ def counts(samples: int, features: int, classes: int = 2) -> tuple[np.ndarray, n
 def test_svm_is_liblinears(features, c):
     inputs, labels = counts(120, features)
     svm = SVM(c=c)
-    weights, biases = svm.fit(svm.prepare(inputs, None), labels)
+    weights, biases = svm.fit(svm.prepare(inputs, None), labels, 2)
     reference = LinearSVC(C=c, dual=False, tol=1e-10, max_iter=100_000).fit(inputs.astype(float), labels)
     np.testing.assert_allclose(weights[1], reference.coef_[0], atol=1e-4)
     np.testing.assert_allclose(biases[1], reference.intercept_[0], atol=1e-3)
@@ -55,7 +55,7 @@ def test_svm_minimises_its_own_formula():
 
     found = minimize(objective, np.zeros(31), jac=True, method="L-BFGS-B", options={"ftol": 1e-14, "gtol": 1e-9})
     svm = SVM(c=0.5)
-    weights, biases = svm.fit(svm.prepare(inputs, None), labels)
+    weights, biases = svm.fit(svm.prepare(inputs, None), labels, 2)
     np.testing.assert_allclose([*weights[1], biases[1]], found.x, atol=1e-5)
 
 
@@ -64,12 +64,12 @@ def test_svm_of_several_classes_and_of_one(features):
     inputs, labels = counts(60, features, classes=3)
     svm = SVM(c=0.1)
     prepared = svm.prepare(inputs, None)
-    weights, biases = svm.fit(prepared, labels)
+    weights, biases = svm.fit(prepared, labels, 4)
     reference = LinearSVC(C=0.1, dual=False, tol=1e-10, max_iter=100_000).fit(inputs.astype(float), labels)
-    np.testing.assert_allclose(weights, reference.coef_, atol=1e-4)
-    np.testing.assert_allclose(biases, reference.intercept_, atol=1e-3)
+    np.testing.assert_allclose(weights[:3], reference.coef_, atol=1e-4)
+    np.testing.assert_allclose(biases, [*reference.intercept_, -1], atol=1e-3)  # of the fourth there is no sample
     # A reversed run may be given labels of one class: it predicts that class.
-    weights, biases = svm.fit(prepared, np.ones(60, np.int64))
+    weights, biases = svm.fit(prepared, np.ones(60, np.int64), 3)
     assert ((inputs @ weights.T + biases).argmax(1) == 1).all()
 
 
@@ -83,7 +83,7 @@ def test_subspace_alignment_by_its_steps(features):
     aligned = theirs.transform(source) @ (theirs.components_ @ ours.components_.T)
     reference = LinearSVC(C=0.5, dual=False, tol=1e-10, max_iter=100_000).fit(aligned.astype(float), labels)
     sa = SA(dimensions=4, c=0.5)
-    weights, biases = sa.fit(sa.prepare(source, target), labels)
+    weights, biases = sa.fit(sa.prepare(source, target), labels, 2)
     logits = (target @ weights.T + biases)[:, 1] - (target @ weights.T + biases)[:, 0]
     np.testing.assert_allclose(logits / 2, reference.decision_function(ours.transform(target)), atol=2e-3)
 
@@ -92,7 +92,7 @@ def test_of_equal_domains_subspace_alignment_is_the_svm():
     inputs, labels = counts(80, 10)
     inputs -= inputs.mean(0)
     sa, svm = SA(dimensions=10, c=0.1), SVM(c=0.1)
-    found, expected = sa.fit(sa.prepare(inputs, inputs), labels), svm.fit(svm.prepare(inputs, None), labels)
+    found, expected = sa.fit(sa.prepare(inputs, inputs), labels, 2), svm.fit(svm.prepare(inputs, None), labels, 2)
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
@@ -156,10 +156,12 @@ def test_bad_fields_are_named():
         SA(dimensions=0)
     with pytest.raises(BadInput, match=r"method.after must be a method that trains by steps, got SVM"):
         SA(after=SVM())
+    with pytest.raises(BadInput, match=r"method.label_smoothing must be 0 of a method without steps, got 0.1"):
+        SVM(label_smoothing=0.1)
     inputs, labels = counts(20, 5)
     with pytest.raises(BadInput, match=r"method.dimensions must be at most 5 here, got 6"):
-        SA(dimensions=6).fit(SA().prepare(inputs, inputs), labels)
-    with pytest.raises(BadInput, match="give network raw to fit the inputs, or method.after, got network moons"):
+        SA(dimensions=6).fit(SA().prepare(inputs, inputs), labels, 2)
+    with pytest.raises(BadInput, match=r"give network raw to fit the inputs, or method\.after, got network moons"):
         check_all([small_moons(method=SVM())])
 
 

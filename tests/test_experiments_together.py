@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from experiments.methods import METHODS
 from experiments.methods.cdan import CDAN
 from experiments.methods.dann import DANN
 from experiments.methods.mdd import MDD
@@ -19,11 +18,20 @@ from experiments.training.evaluation import Samples, evaluate
 from experiments.training.loop import train
 from experiments.training.together import Together, can_be_together, group_of
 from grl.schedules import Constant, Ganin, Linear, Schedule
-from tests.support.trainings import CPU, Notes, feature_pair, small_moons, train_alone, train_together
+from tests.support.trainings import (
+    BY_STEPS,
+    CPU,
+    ROUNDING,
+    Notes,
+    feature_pair,
+    small_moons,
+    train_alone,
+    train_together,
+)
 
 ALPHAS = (Constant(value=0.3), Ganin())
 # Every method at its defaults, and those with fields of their own.
-METHODS_AND_FIELDS = {name: method() for name, method in METHODS.items()} | {
+METHODS_AND_FIELDS = {name: method() for name, method in BY_STEPS.items()} | {
     "cdan+e": CDAN(entropy=True),
     "mdd margin": MDD(margin=2.0, domain_weight=0.5),
     "separate": DANN(batch_norm="separate"),
@@ -182,6 +190,32 @@ def test_nor_do_those_of_any_method(moons_pair, method):
             assert found.points(member) == whole.points(start + member)
 
 
+def test_members_train_on_pairs_of_their_own(moons_pair):
+    """Other inputs, means and labels: each as alone up to rounding, and to the bit whatever its company."""
+    shifted = dataclasses.replace(
+        moons_pair,
+        source=dataclasses.replace(
+            moons_pair.source, inputs=moons_pair.source.inputs[:70] + 1, labels=moons_pair.source.labels[:70]
+        ),
+    )
+    mirrored = dataclasses.replace(
+        moons_pair, source=dataclasses.replace(moons_pair.source, labels=1 - moons_pair.source.labels)
+    )
+    several, pairs = grid(seeds=(0, 1, 1), batch_size=32)[:3], [moons_pair, shifted, mirrored]
+    whole = train_together(several, pairs)
+    for member, (experiment, pair) in enumerate(zip(several, pairs, strict=True)):
+        alone = train_alone(experiment, pair)
+        for name, weight in alone.networks().state_dict().items():
+            torch.testing.assert_close(whole.networks(member).state_dict()[name], weight, rtol=0, atol=ROUNDING)
+        assert [step for step, _ in whole.points(member)] == [step for step, _ in alone.points()]
+    for rows in ([1], [2, 0]):
+        found = train_together([several[row] for row in rows], [pairs[row] for row in rows])
+        assert [found.digest(member) for member in range(len(rows))] == [whole.digest(row) for row in rows]
+        assert found.points() == whole.points(rows[0])
+    resumed = train_together(several[::-1], pairs[::-1], states=whole.states[20][::-1])
+    assert [resumed.digest(member) for member in (2, 1, 0)] == [whole.digest(member) for member in (0, 1, 2)]
+
+
 # Going on
 
 
@@ -258,7 +292,7 @@ def test_what_gains_nothing_is_trained_alone():
     assert not can_be_together(small_moons(), dataclasses.replace(CPU, compile="inductor"))
 
 
-@pytest.mark.parametrize("name", [name for name, network in NETWORKS.items() if network.together > 1])
+@pytest.mark.parametrize("name", [name for name, network in NETWORKS.items() if network().together > 1])
 def test_what_is_stacked_has_neither_batch_norm_nor_dropout(name):
     """Their running averages and random masks are not stacked."""
     networks = build_networks(NETWORKS[name](), DANN().heads, shape=(2,), classes=2, seed=0)

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from experiments.record import names
+from results.caption import describe_own
 from results.cells import drop_repeated, name_cells, summarise
 from tests.support.recorded_runs import describe_run, describe_table, frame, report
 
@@ -129,3 +130,21 @@ def test_a_repetition_is_named_and_the_newest_is_kept() -> None:
     assert list(kept.index) == ["run1"]
     assert lines == ["repeated, not in the table: dann on a_to_b, seed 0, of commit 0123456 and not beef"]
     assert drop_repeated(name_cells(frame(*runs)))[1] == []
+
+
+def test_what_differs_between_methods_alone_is_their_own_and_said() -> None:
+    """A paper's methods have learning rates of their own; a method that was tried with two of them stands apart."""
+    own = frame(*describe_table({"source_only": (0.5,)}, lr="0.1"), *describe_table({"dann": (0.6,)}, lr="0.01"))
+    assert set(name_cells(own)["recipe"]) == {""}
+    assert describe_own(name_cells(own)) == ["by method on a → b: lr 0.01 (DANN) and 0.1 (source only)"]
+    both = frame(*describe_table({"source_only": (0.5,)}, lr="0.1"), *describe_table({"dann": (0.6,)}, lr="0.1"),
+                 *describe_table({"dann": (0.7,)}, lr="0.01"))  # fmt: skip
+    assert set(name_cells(both)["recipe"]) == {"lr=0.1", "lr=0.01"}
+    assert describe_own(name_cells(both)) == []
+
+
+def test_provenance_always_stands_apart() -> None:
+    runs = frame(*describe_table({"source_only": (0.5,), "dann": (0.6,)}))
+    runs.loc[runs["param.method"] == "dann", "commit"] = "beef"
+    assert name_cells(runs)["recipe"].nunique() == 2
+    assert set(name_cells(runs, mixed=True)["recipe"]) == {""}

@@ -9,6 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from experiments.record import names
 from experiments.validators import LAST, VALIDATORS
 from results.cells import CELL, summarise
 from results.drawing import FIGURES
@@ -16,12 +17,12 @@ from results.drawing.base import Material, to_png, to_svg
 from results.drawing.ranks import list_cliques, rank
 from results.drawing.validators import choose_all
 from results.statistics import compare
-from tests.support.recorded_runs import describe_run, describe_table, make_curves, make_evaluations, report
+from tests.support.recorded_runs import describe_run, describe_table, make_curves, make_evaluations, make_shown, report
 
 TARGETS = {"source_only": (0.5, 0.6, 0.7), "dann": (0.7, 0.9, 0.8), "target_only": (1.0, 1.0, 1.0)}
 
 
-def material(*described: dict[str, dict]) -> Material:
+def material(*described: dict[str, dict], shown: bool = True) -> Material:
     runs = report(*described)
     curves = [
         make_curves(run["metric.target_accuracy"], adversarial=run["method"] == "dann", seed=run["seed"]).assign(
@@ -29,8 +30,9 @@ def material(*described: dict[str, dict]) -> Material:
         )
         for run_id, run in zip(runs.index, runs.to_dict("records"), strict=True)
     ]
+    seen = make_evaluations() | (make_shown() if shown else {})
     cells = summarise(runs).merge(compare(runs)[0], on=CELL, how="left")
-    return Material(runs, cells, pd.concat(curves, ignore_index=True), lambda run_id: make_evaluations())
+    return Material(runs, cells, pd.concat(curves, ignore_index=True), lambda run_id: seen)
 
 
 def alphas() -> list[dict[str, dict]]:
@@ -65,6 +67,13 @@ def drawn(name: str, *described: dict[str, dict]) -> dict[str, Figure]:
         ("schedules", alphas(), ["a_to_b schedules"]),
         ("schedules", describe_table(TARGETS), []),
         ("validators", describe_table(TARGETS), ["a_to_b validators"]),
+        ("boundaries", describe_table(TARGETS), ["a_to_b boundaries"]),
+        ("boundaries", describe_table({"target_only": (0.5,)}), []),
+        ("confusions", describe_table(TARGETS), ["a_to_b confusions"]),
+        ("samples", describe_table(TARGETS), ["a_to_b samples"]),
+        ("samples", describe_table({"dann": (0.5,)}), []),
+        ("study", many(), ["study"]),
+        ("study", describe_table({"target_only": (0.5,)}), []),
         ("ranks", many(), ["ranks"]),
         ("ranks", describe_table(TARGETS), []),
     ],
@@ -75,6 +84,42 @@ def test_every_figure_is_drawn_where_it_says_something(name: str, described: lis
     for figure in figures.values():
         pixels = np.asarray(Image.open(io.BytesIO(to_png(figure, dpi=40))))
         assert len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0)) > 20
+
+
+@pytest.mark.parametrize("name", ["boundaries", "confusions", "samples"])
+def test_what_was_not_recorded_is_not_drawn(name: str) -> None:
+    assert list(FIGURES[name](material(*describe_table(TARGETS), shown=False))) == []
+
+
+def test_confusions_are_shares_of_the_true_class_over_all_seeds() -> None:
+    panels = drawn("confusions", *describe_table(TARGETS))["a_to_b confusions"].axes[:3]
+    counts = make_shown()[names.TARGET_CONFUSION][-1]
+    assert [panel.get_title(loc="left").split(":")[0] for panel in panels] == ["source only", "DANN", "target only"]
+    for panel in panels:
+        np.testing.assert_allclose(panel.images[0].get_array(), counts / counts.sum(1, keepdims=True))
+    texts = [text.get_text() for text in panels[0].texts]
+    assert texts[0] == f"{100 * counts[0, 0] / counts[0].sum():.0f}"
+
+
+def test_samples_say_which_prediction_is_wrong() -> None:
+    figure = drawn("samples", *describe_table(TARGETS))["a_to_b samples"]
+    shown = make_shown()
+    guesses = shown[names.SHOWN_LOGITS][-1].argmax(1)
+    for axis, guess, label in zip(figure.axes, guesses, shown[names.SHOWN_LABELS], strict=False):
+        assert axis.get_title() == f"is {label}"
+        mark = "✓" if guess == label else "✗"
+        assert [text.get_text().split(" (")[0] for text in axis.texts] == [f"{line} {mark} {guess}" for line in "ab"]
+
+
+def test_boundaries_lie_where_predictions_change() -> None:
+    figure = drawn("boundaries", *describe_table(TARGETS))["a_to_b boundaries"]
+    labels, _, domains, units = figure.axes[4:8]  # of DANN
+    [label_line], [domain_line] = ([c for c in axis.collections if c.get_edgecolor().tolist() == [[0, 0, 0, 1]]][:1]
+                                   for axis in (labels, domains))  # fmt: skip
+    assert np.abs(label_line.get_paths()[0].vertices[:, 0]).max() < 1e-6  # x = 0
+    assert np.abs(domain_line.get_paths()[0].vertices[:, 1]).max() < 1e-6  # y = 0
+    assert len(units.lines) == 1  # a unit without a weight has no line
+    assert "no domain classifier" not in [text.get_text() for text in domains.texts]
 
 
 def test_equal_figures_give_equal_vectors() -> None:

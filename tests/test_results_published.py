@@ -77,3 +77,15 @@ def test_each_source_has_a_letter_and_a_note() -> None:
     assert [row[-1] for row in grid.rows] == ["a", "b"]
     assert [row[3] for row in grid.rows] == [".7525", ".750"]
     assert notes[1] == "published (b): Two, Table 1; network: a net; selection: not stated; read"
+
+
+def test_a_whole_published_table_shows_what_we_have_no_run_of() -> None:
+    theirs = pd.concat([published(), published(method="sa"), published(method="sa", selection="another"),
+                        published(pair="c_to_d"), published(method="mdd", where="Table 2")])  # fmt: skip
+    compared = compare_published(cells(0.7, 0.8), theirs, ("Someone", "Table 1"))
+    assert compared[["pair", "method", "covered"]].values.tolist() == [
+        ["a_to_b", "dann", "yes"], ["a_to_b", "sa", "no run"], ["c_to_d", "dann", "no run"],
+    ]  # fmt: skip
+    grid, _ = tabulate_published(compared)
+    assert grid.rows[1][1:5] == ["", "", ".750", ""]
+    assert grid.groups == ["a → b", "a → b", "c → d"]

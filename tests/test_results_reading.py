@@ -124,3 +124,12 @@ def test_a_store_that_dies_later_is_one_line(store: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(client, "search_runs", fail)
     with pytest.raises(Unreachable, match=r"^the MLflow store does not list its runs: gone$"):
         read_runs(client, "toy")
+
+
+def test_several_experiments_are_one_and_the_empty_ones_are_named(store: Path) -> None:
+    client = open_client(create=False)
+    recorded = read_runs(client, "toy", "a/b", "nowhere", "Default")
+    assert len(recorded.runs) == len(read_runs(client, "toy").runs) + 1
+    assert recorded.absent == ["nowhere", "Default"]
+    with pytest.raises(BadInput, match=r"no run of nowhere, neither is recorded"):
+        read_runs(client, "nowhere", "neither")

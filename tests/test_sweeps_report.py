@@ -53,6 +53,7 @@ def test_regret_is_what_a_choice_costs(study):
     chosen = optuna_study.best_trial.number
     assert costs["information_maximisation"] == pytest.approx(max(accuracy.values()) - accuracy[chosen])
     assert all(cost >= 0 for cost in costs.values())
+    assert "ensv" in costs
 
 
 def test_a_replayed_trial_gives_the_same_bits_and_touches_no_record(study, runs):

@@ -67,6 +67,7 @@ class Batches(Generic[B]):
         seed: int,
         mean: Tensor | None = None,
         augment: Augment | None = None,
+        balanced: bool = False,
         device: torch.device | str = "cpu",
         resident: bool | None = None,
         shard: tuple[int, int] = (0, 1),
@@ -119,7 +120,8 @@ class Batches(Generic[B]):
         self._labels = split.labels.to(self._inputs.device) if isinstance(split, Labelled) else None
         self._shift = shift_for(shape_after(self.augment, split), mean, self.device)
         if balanced:
-            assert isinstance(split, Labelled)
+            if not isinstance(split, Labelled):
+                raise DatasetError(f"balanced needs labels, which split {split.name!r} has not")
             self._order = BalancedOrder(seed, split.name, split.labels, self._inputs.device)
         else:
             self._order = Order(seed, split.name, len(split), self._inputs.device)

@@ -26,8 +26,9 @@ class Unlabelled:
         return len(self.inputs)
 
     def choose(self, index: Tensor) -> "Unlabelled":
-        """Return the samples at `index`, int64 `(n,)`, under the same name."""
-        return Unlabelled(name=self.name, inputs=self.inputs[index])
+        """Return the samples at `index`, int64 `(n,)`, under the same name; of several domains, in their order."""
+        domains = None if self.domains is None else self.domains[index]
+        return Unlabelled(name=self.name, inputs=self.inputs[index], domains=domains)
 
     def mean(self) -> Tensor:
         """Average the inputs on the scale that a network sees, for mean subtraction.
@@ -59,7 +60,8 @@ class Labelled:
 
     def choose(self, index: Tensor) -> "Labelled":
         """Return the samples at `index`, int64 `(n,)`, under the same name."""
-        return Labelled(name=self.name, inputs=self.inputs[index], labels=self.labels[index])
+        domains = None if self.domains is None else self.domains[index]
+        return Labelled(name=self.name, inputs=self.inputs[index], labels=self.labels[index], domains=domains)
 
     def mean(self) -> Tensor:
         """Average the inputs on the scale that a network sees, for mean subtraction.
@@ -70,7 +72,7 @@ class Labelled:
         return mean_of(self.inputs)
 
 
-Split = TypeVar("Split", Labelled, Unlabelled)
+Split = TypeVar("Split", bound=Labelled | Unlabelled)
 
 
 def by_domain(split: Split) -> list[Split]:

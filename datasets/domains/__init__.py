@@ -12,6 +12,7 @@ from datasets.domains import (
     mnist_m_original,
     moons,
     office,
+    office_home,
     signs,
     svhn,
     syn_digits,
@@ -22,7 +23,21 @@ from datasets.domains.added import find_added, list_added
 from datasets.domains.base import Domain, PairEntry, check_name
 from datasets.errors import DatasetError
 
-FILES = (moons, digits, syn_digits, syn_numbers, mnist, mnist_m, mnist_m_original, usps, svhn, signs, amazon, office)
+FILES = (
+    moons,
+    digits,
+    syn_digits,
+    syn_numbers,
+    mnist,
+    mnist_m,
+    mnist_m_original,
+    usps,
+    svhn,
+    signs,
+    amazon,
+    office,
+    office_home,
+)
 DOMAINS = {domain.name: domain for file in FILES for domain in file.DOMAINS}
 PAIRS = {pair.id: pair for file in FILES for pair in file.PAIRS}
 OURS = frozenset((*DOMAINS, *PAIRS))
@@ -37,7 +52,11 @@ NEEDS = {
         "office31_dslr_to_office31_webcam",
         "office31_webcam_to_office31_dslr",
     ),
+    "office31_decaf": tuple(domain.name for domain in office.OFFICE31_DECAF),
     "office_caltech10": tuple(name for name in PAIRS if name.startswith("office_caltech10")),
+    "office_caltech10_deep": tuple(domain.name for domain in office.DEEP),
+    "office_caltech10_surf": tuple(domain.name for domain in office.FEATURES if "zscore" in domain.name),
+    "office_home": tuple(domain.name for domain in office_home.DOMAINS),
 }
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from datasets.domains.base import NAME, Domain
 from datasets.errors import DatasetError, reading
 from datasets.files.folders import prepared_root
-from datasets.files.image_folder import list_folder
+from datasets.files.image_list import list_images
+from datasets.files.photographs import Photographs
 from datasets.files.preparation import ENDING, prepared_path
 from datasets.files.prepared import Arrays, open_prepared
 
@@ -36,7 +37,11 @@ def domain_from(facts: Mapping[str, Any]) -> Domain:
 
     own = f"Your own data.\n\nSource: {facts['origin']}\nLicence: yours\nCitation: none"
     build.__doc__ = facts.get("card", own)
-    files = facts.get("files")
+
+    def photographs(root: Path) -> Photographs:
+        place, tests, base, wanted = facts["files"]
+        return list_images(Path(place), tests and Path(tests), base and Path(base), wanted)
+
     return Domain(
         name=facts["name"],
         title=facts.get("title", facts["name"]),
@@ -44,7 +49,7 @@ def domain_from(facts: Mapping[str, Any]) -> Domain:
         shape=tuple(facts["shape"]),
         counts=tuple(facts["counts"]),
         build=build,
-        photographs=(lambda root: list_folder(*(one and Path(one) for one in files))) if files else None,
+        photographs=photographs if "files" in facts else None,
         origin=facts["origin"],
     )
 

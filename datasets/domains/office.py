@@ -1,5 +1,6 @@
 """Photographs of things in offices: Office-31 and Office-Caltech-10, as images and as published features."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,8 +25,28 @@ OFFICE31_COUNTS = {"amazon": 2_817, "dslr": 498, "webcam": 795}
 CALTECH10_CLASSES = (
     *("backpack", "bike", "calculator", "headphones", "keyboard", "laptop", "monitor", "mouse", "mug", "projector"),
 )
+OFFICE31_NAMES = {"backpack": "back_pack", "laptop": "laptop_computer"}
 CALTECH10_COUNTS = {"amazon": 958, "caltech10": 1_123, "dslr": 157, "webcam": 295}
 CALTECH10_FEATURES = {"surf": ("surf", 800), "surf_zscore": ("surf", 800), "googlenet": ("GoogleNet1024", 1_024)}
+OFFICE31_DRIVE = "0B4IapRTv9pJ1WGZVd1VDMmhwdlE"
+PYKALE_COMMIT = "f5bb59f4d837a0acd17aa9ba51b9634f194f4095"
+CALTECH10_BLOBS = {
+    "amazon": "9ab7adf9e31478fab0b2e675cf627ab7e2e55f2b",
+    "caltech10": "5512b08469d3ba6255581b7904caa987492bdf27",
+    "dslr": "5f0453108d866c083fc36bc69491f01cc6fa3d6b",
+    "webcam": "1da96979eb196c0aacb416b8a2902fb0ec8a504f",
+}
+DECAF = Original(
+    path="office31/decaf",
+    urls=(
+        "https://figshare.com/ndownloader/files/41786427?private_link=e145dd18e3d010c1f6d9",
+        "https://ndownloader.figshare.com/files/41786427?private_link=e145dd18e3d010c1f6d9",
+    ),
+    checksum="sha256:ea13d8ced0fb629937f25f4a4670e0e75fc1955fb439f4ac412e129dd78a19ee",
+    kind="tar",
+    pattern="*.mat",
+)
+LITE0_FILE = f"office_caltech10/features/{LITE0}.npz"
 DIGESTS = {
     "office_caltech10_amazon_surf": "201e3e9810872023aff8eeed1289d44ad7739eb1dc3a4ed6f8d2477e89b8a9e5",
     "office_caltech10_caltech10_surf": "4ad528b9fd51ea39e2476446c00abad19ca99ca15e57b8296a697a0a1e560bd8",
@@ -46,10 +67,19 @@ DIGESTS = {
 
 
 def office31_original(part: str) -> Original:
-    """Say where one part of Office-31 belongs."""
+    """Say where one part of Office-31 belongs, and where it comes from."""
     return Original(
         path=f"office31/{part}/images",
         also=(f"office31/{part}", f"office31/domain_adaptation_images/{part}/images"),
+        urls=(
+            "http://www.cs.uml.edu/~saenko/data/domain_adaptation_images.tar.gz",
+            f"https://drive.google.com/u/0/uc?id={OFFICE31_DRIVE}&export=download&confirm=y",
+            f"https://drive.usercontent.google.com/download?id={OFFICE31_DRIVE}&export=download&confirm=t",
+        ),
+        checksum="md5:1b536d114869a5a8aa4580b89e9758fb",
+        kind="tar",
+        member=f"{part}/images",
+        pattern="*.jpg",
         manual="download domain_adaptation_images.tar.gz from the page of the Adapting Visual Category Models project "
         "(its host asks a person to confirm) and unpack it",
     )
@@ -69,7 +99,7 @@ def build_office31(root: Path, part: str) -> Arrays:
     There is no test split: the usual protocol trains on all labelled source and all unlabelled target images and
     measures on the same target images.
 
-    Source: the authors' archive, unpacked to office31/<part>/images/<class>/*.jpg; it must be downloaded by hand
+    Source: the authors' archive, unpacked to office31/<part>/images/<class>/*.jpg
     Licence: research use
     Citation: Saenko, Kulis, Fritz and Darrell, "Adapting Visual Category Models to New Domains", ECCV (2010)
     """
@@ -77,17 +107,26 @@ def build_office31(root: Path, part: str) -> Arrays:
 
 
 def caltech10_original(part: str) -> Original:
-    """Say where the images of one part of Office-Caltech-10 belong."""
+    """Say where the images of one part of Office-Caltech-10 belong, and where they come from."""
+    archive = f"{part.removesuffix('10')}.zip"
     return Original(
         path=f"office_caltech10/images/{part}",
+        urls=(
+            f"https://raw.githubusercontent.com/pykale/data/{PYKALE_COMMIT}/images/office/{archive}",
+            f"https://github.com/pykale/data/raw/main/images/office/{archive}",
+        ),
+        checksum=f"git:{CALTECH10_BLOBS[part]}",
+        kind="zip",
+        member=part.removesuffix("10"),
         manual="download the Office-Caltech-10 images (folders amazon, caltech10, dslr, webcam) and unpack them",
     )
 
 
 def list_caltech10(root: Path, part: str) -> Photographs:
-    """List the photographs of one part of Office-Caltech-10."""
-    files = {"train": files_of(root / caltech10_original(part).path, CALTECH10_CLASSES)}
-    return Photographs(class_names=CALTECH10_CLASSES, files=files, turn=False)
+    """List the photographs of one part of Office-Caltech-10; two folders may have the names that Office-31 uses."""
+    folder = root / caltech10_original(part).path
+    names = [name if (folder / name).is_dir() else OFFICE31_NAMES.get(name, name) for name in CALTECH10_CLASSES]
+    return Photographs(class_names=CALTECH10_CLASSES, files={"train": files_of(folder, names)}, turn=False)
 
 
 def build_caltech10(root: Path, part: str) -> Arrays:
@@ -95,7 +134,7 @@ def build_caltech10(root: Path, part: str) -> Arrays:
 
     There is no test split; see Office-31.
 
-    Source: the images of Gong et al., office_caltech10/images/<part>/<class>/*.jpg; it must be downloaded by hand
+    Source: the images of Gong et al., as the PyKale project passes them on; office_caltech10/images/<part>/<class>
     Licence: research use
     Citation: Gong, Shi, Sha and Grauman, "Geodesic Flow Kernel for Unsupervised Domain Adaptation", CVPR (2012)
     """
@@ -136,15 +175,6 @@ def build_caltech10_features(root: Path, part: str, features: str) -> Arrays:
     return {"train_inputs": np.ascontiguousarray(inputs, np.float32), "train_labels": labels}
 
 
-def caltech10_lite0(part: str) -> Original:
-    """Say what the features of EfficientNet-Lite0 are read or computed from."""
-    return Original(
-        path="office_caltech10/features/efficientnet_lite0.npz",
-        also=(caltech10_original(part).path,),
-        manual=caltech10_original(part).manual,
-    )
-
-
 def build_caltech10_lite0(root: Path, part: str) -> Arrays:
     """Office-Caltech-10 as the 1,280 features of an EfficientNet-Lite0 that was trained on ImageNet.
 
@@ -157,7 +187,7 @@ def build_caltech10_lite0(root: Path, part: str) -> Arrays:
     Citation: Gong, Shi, Sha and Grauman, "Geodesic Flow Kernel for Unsupervised Domain Adaptation", CVPR (2012); Tan
         and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML (2019)
     """
-    path = root / caltech10_lite0(part).path
+    path = root / LITE0_FILE
     if path.exists():
         with reading(path), np.load(path) as file:
             return {"train_inputs": file[f"{part}_x"], "train_labels": file[f"{part}_y"]}
@@ -166,6 +196,30 @@ def build_caltech10_lite0(root: Path, part: str) -> Arrays:
     return {
         "train_inputs": find_backbone(LITE0).extract(len(files), lambda i: photographs.open(files[i][0]), str(files)),
         "train_labels": np.asarray([label for _, label in files], np.int64),
+    }
+
+
+def build_decaf(root: Path, part: str) -> Arrays:
+    """Office-31 as DeCAF features: the 1,000 activations of the last layer (fc8) of a network trained on ImageNet.
+
+    There is no test split; see Office-31.
+
+    Source: the authors' archive of 30 April 2014 as the skada project passes it on; office31/decaf/<part>/decaf-fts
+    Licence: research use
+    Citation: Donahue et al., "DeCAF: A Deep Convolutional Activation Feature for Generic Visual Recognition", ICML
+        (2014)
+    """
+    from scipy.io import loadmat
+
+    inputs, labels = [], []
+    for label, name in enumerate(OFFICE31_CLASSES):
+        for path in sorted((root / DECAF.path / part / "decaf-fts" / name).glob("*.mat")):
+            with reading(path):
+                inputs.append(loadmat(path)["fc8"].ravel().astype(np.float32))
+            labels.append(label)
+    return {
+        "train_inputs": np.asarray(inputs).reshape(len(inputs), -1),
+        "train_labels": np.asarray(labels, np.int64),
     }
 
 
@@ -219,11 +273,25 @@ DEEP = tuple(
         shape=(1_280,),
         counts=(count, 0),
         build=partial(build_caltech10_lite0, part=part),
-        originals=(caltech10_lite0(part),),
+        originals=(replace(caltech10_original(part), also=(LITE0_FILE,)),),
         digest=DIGESTS[f"office_caltech10_{part}_{LITE0}"],
         generated=True,
     )
     for part, count in CALTECH10_COUNTS.items()
 )
-DOMAINS = OFFICE31 + CALTECH10 + FEATURES + DEEP
-PAIRS = tuple(pair for part in (OFFICE31, CALTECH10) for pair in pairs_among(domain.name for domain in part))
+OFFICE31_DECAF = tuple(
+    Domain(
+        name=f"office31_{part}_decaf",
+        title=f"Office-31 {part} (DeCAF)",
+        class_names=OFFICE31_CLASSES,
+        shape=(1_000,),
+        counts=(count, 0),
+        build=partial(build_decaf, part=part),
+        originals=(DECAF,),
+    )
+    for part, count in OFFICE31_COUNTS.items()
+)
+DOMAINS = OFFICE31 + OFFICE31_DECAF + CALTECH10 + FEATURES + DEEP
+PAIRS = tuple(
+    pair for part in (OFFICE31, OFFICE31_DECAF, CALTECH10) for pair in pairs_among(domain.name for domain in part)
+)

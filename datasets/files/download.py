@@ -44,7 +44,8 @@ def download(
     Args:
         urls: the same file in several places.
         path: where it goes; until it is complete and checked there is only `<path>.part`, which a later call continues.
-        checksum: "md5:…" or "sha256:…"; empty checks only the length that the server states.
+        checksum: "md5:…", "sha256:…" or "git:…" (the name of the contents in a repository); empty checks only the
+            length that the server states.
         report: called with the name of the file, the bytes so far and the bytes in all (0 if unknown).
         attempts: how often a connection that breaks off is continued, per place.
         timeout_s: a connection that is silent for so long counts as broken.
@@ -123,6 +124,10 @@ def check_file(path: Path, checksum: str) -> None:
         return
     kind, _, expected = checksum.partition(":")
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, kind).hexdigest()
+        if kind == "git":  # SHA-1 of a header and the contents
+            header = b"blob %d\0" % path.stat().st_size
+            found = hashlib.file_digest(file, lambda: hashlib.sha1(header)).hexdigest()
+        else:
+            found = hashlib.file_digest(file, kind).hexdigest()
     if found != expected:
         raise Damaged(f"{kind} is {found}, expected {expected}")

@@ -18,12 +18,12 @@ class Original:
         path: where it belongs below the data root.
         also: other places where it is accepted as it lies.
         urls: the same file in several places, tried in turn; empty when nobody may pass it on.
-        checksum: "md5:…" or "sha256:…" of the file that comes from a URL; empty when none was published.
+        checksum: "md5:…", "sha256:…" or "git:…" of the file that comes from a URL; empty when none was published.
         kind: what comes from a URL: the file itself, or an archive of it.
         member: the part of an archive that becomes `path`, wherever in the archive it lies.
         pattern: which files of the member are wanted, by their names.
         contents: SHA-256 over names and contents of an unpacked folder (`folder_digest`).
-        manual: what a person must do when there is no URL.
+        manual: what a person must do when there is no URL, or none works.
     """
 
     path: str
@@ -65,7 +65,12 @@ def fetch(original: Original, root: Path, report: Report | None = None) -> Path:
         if found := original.find(root):
             return found
         file = downloads / original.urls[0].rpartition("/")[2]
-        download(original.urls, file, original.checksum, report)
+        try:
+            download(original.urls, file, original.checksum, report)
+        except DatasetError as error:
+            if not original.manual:
+                raise
+            raise DatasetError(f"{error}; else by hand: {original.manual}; it belongs at {place}") from None
         unpack(
             file,
             original.kind,

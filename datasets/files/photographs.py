@@ -1,7 +1,7 @@
 """Image files with their labels: listed first, decoded when they are needed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from datasets.errors import reading
+from datasets.files.classes import choose_classes
 from datasets.files.images import open_rgb
 from datasets.files.prepared import Arrays
 
@@ -26,6 +27,15 @@ class Photographs:
     class_names: tuple[str, ...]
     files: Mapping[str, Sequence[tuple[Path, int]]]
     turn: bool = True
+
+    def choose(self, wanted: Sequence[str], place: str) -> "Photographs":
+        """Keep or name classes, as `choose_classes` does."""
+        names, kept = choose_classes(self.class_names, wanted, place)
+        files = {
+            split: [(path, kept.index(label)) for path, label in files if label in kept]
+            for split, files in self.files.items()
+        }
+        return replace(self, class_names=names, files=files)
 
     def open(self, path: Path) -> Image.Image:
         """Decode one of the files in RGB, as large as it is.

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -18,12 +18,13 @@ from torch.nn.functional import cross_entropy
 from datasets import Batch, DomainPair, Labelled, LabelledBatch, Unlabelled, by_domain
 from datasets.batches.order import Order
 from experiments.errors import BadInput, unknown
-from experiments.networks.base import Build, Network, Networks
+from experiments.networks.base import Build, DomainBatchNorm, Network, Networks
 from experiments.record.names import ADVERSARIAL_LOSS, DOMAIN_ACCURACY, DOMAIN_LOSS, LABEL_LOSS
 from grl.losses import AdversarialLoss, domain_loss
 from grl.schedules import Ganin, Schedule
 
 Reads = Literal["source", "source and target", "target labels"]
+BatchNormProtocol = Literal["joint", "separate", "domain_specific"]
 
 
 class Passed(NamedTuple):
@@ -74,6 +75,8 @@ class Method:
         predicts: Whose label logits it needs: those of the labelled samples, or of all.
         together: Whether many runs may be trained as one program (`training.together`): not where `losses` draws random
             numbers or branches on values.
+        recordable: Whether a step can be recorded as a CUDA graph: not where `losses` waits for the device, as a
+            singular value decomposition does.
     """
 
     name: ClassVar[str]
@@ -81,6 +84,7 @@ class Method:
     reads: ClassVar[Reads]
     predicts: ClassVar[Literal["labelled", "all"]] = "labelled"
     together: ClassVar[bool] = True
+    recordable: ClassVar[bool] = True
     label_smoothing: float = 0.0
     """So much of each label is spread over all classes."""
 
@@ -97,6 +101,10 @@ class Method:
             classes: C.
         """
         return {}
+
+    def arrange(self, networks: Networks) -> Networks:
+        """The networks that were built, as the method trains them."""
+        return networks
 
     def scheduled(self, progress: float, step: int) -> dict[str, float]:
         """The value of every field that is a schedule; `losses` receives it under the field's name."""
@@ -145,15 +153,16 @@ class BothDomains(Method):
     """A method that reads source and target."""
 
     reads = "source and target"
-    batch_norm: Literal["joint", "separate"] = "joint"
-    """Source and target in one forward pass (statistics of both), or in a pass each."""
+    batch_norm: BatchNormProtocol = "joint"
+    """Source and target in one forward pass (statistics of both), or in a pass each, or also with averages, scale and
+    shift of each domain's own."""
     warm_up: int = 0
     """Steps on the label loss alone, before all else begins: its schedules then run over what is left."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.batch_norm not in ("joint", "separate"):
-            raise unknown("method.batch_norm", self.batch_norm, ("joint", "separate"))
+        if self.batch_norm not in (known := get_args(BatchNormProtocol)):
+            raise unknown("method.batch_norm", self.batch_norm, known)
         if self.warm_up < 0:
             raise BadInput(f"method.warm_up must be >= 0, got {self.warm_up}")
 
@@ -166,10 +175,19 @@ class BothDomains(Method):
             return super().scheduled(0.0, 0) | {"started": float(past == 0)}
         return super().scheduled(past / (round(step / progress) - self.warm_up), past) | {"started": 1.0}
 
+    def arrange(self, networks: Networks) -> Networks:
+        if self.batch_norm == "domain_specific":
+            DomainBatchNorm.divide(networks.feature_extractor)
+        return networks
+
     def extract(self, networks: Networks, inputs: Sequence[Tensor]) -> Tensor:
         if self.batch_norm == "joint":
             return super().extract(networks, inputs)
-        return torch.cat([networks.feature_extractor(each) for each in inputs])
+        features = []
+        for domain, each in enumerate(inputs):
+            DomainBatchNorm.enter(networks.feature_extractor, domain)
+            features.append(networks.feature_extractor(each))
+        return torch.cat(features)
 
 
 @dataclass(frozen=True, kw_only=True)

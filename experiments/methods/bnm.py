@@ -13,6 +13,7 @@ class BNM(Comparator):
     """Cui et al. (2020), batch nuclear-norm maximisation: minus the nuclear norm of the target's predictions over N."""
 
     name = "bnm"
+    recordable = False
     predicts = "all"
 
     def alignment(self, source: Tensor, target: Tensor) -> Tensor:

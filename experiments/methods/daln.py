@@ -11,6 +11,7 @@ class DALN(Adversarial):
     """Chen et al. (2022): the difference of the nuclear norms of source and target predictions. No extra head."""
 
     name = "daln"
+    recordable = False
     domain_weight: float = 1.0
     """Weight of the adversary's loss."""
 

@@ -24,6 +24,9 @@ class Fitted(Method):
     """Weight of the loss against the norm of the weights."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.label_smoothing:
+            raise BadInput(f"method.label_smoothing must be 0 of a method without steps, got {self.label_smoothing}")
         if isinstance(self.after, Fitted) or not (self.after is None or isinstance(self.after, Method)):
             raise BadInput(f"method.after must be a method that trains by steps, got {self.after!r}")
         if not 0 < self.c < float("inf"):
@@ -38,10 +41,10 @@ class Fitted(Method):
         """
         raise NotImplementedError
 
-    def fit(self, prepared: Any, labels: NDArray[np.int64]) -> tuple[Floats, Floats]:
-        """Fit a linear classifier to labels `(N,)` of the source.
+    def fit(self, prepared: Any, labels: NDArray[np.int64], classes: int) -> tuple[Floats, Floats]:
+        """Fit a linear classifier to labels `(N,)` of the source, in 0 … classes - 1.
 
         Returns:
-            Weights `(C, F)` and biases `(C,)`, C the largest label + 1.
+            Weights `(classes, F)` and biases `(classes,)`.
         """
         raise NotImplementedError

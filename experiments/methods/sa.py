@@ -34,12 +34,14 @@ class SA(Fitted):
         assert target is not None
         return source - source.mean(0), find_directions(source), find_directions(target), target.mean(0)
 
-    def fit(self, prepared: tuple[Floats, Floats, Floats, Floats], labels: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    def fit(
+        self, prepared: tuple[Floats, Floats, Floats, Floats], labels: NDArray[np.int64], classes: int
+    ) -> tuple[Floats, Floats]:
         centred, theirs, ours, mean = prepared
         if self.dimensions > (most := min(theirs.shape[1], ours.shape[1])):
             raise BadInput(f"method.dimensions must be at most {most} here, got {self.dimensions}")
         theirs, ours = theirs[:, : self.dimensions], ours[:, : self.dimensions]
-        weights, biases = fit_svm(centred @ theirs @ (theirs.T @ ours), None, labels, self.c)
+        weights, biases = fit_svm(centred @ theirs @ (theirs.T @ ours), None, labels, classes, self.c)
         weights = weights @ ours.T
         return weights, biases - weights @ mean
 

@@ -1,6 +1,7 @@
 """The linear support vector machine on the source: the shallow baseline of Ganin et al. (2016)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,36 +25,41 @@ class SVM(Fitted):
         inputs = source.astype(np.float64)
         return inputs, inputs @ inputs.T if inputs.shape[1] > len(inputs) else None
 
-    def fit(self, prepared: tuple[Floats, Floats | None], labels: NDArray[np.int64]) -> tuple[Floats, Floats]:
-        return fit_svm(*prepared, labels, self.c)
+    def fit(
+        self, prepared: tuple[Floats, Floats | None], labels: NDArray[np.int64], classes: int
+    ) -> tuple[Floats, Floats]:
+        return fit_svm(*prepared, labels, classes, self.c)
 
 
-def fit_svm(inputs: Floats, products: Floats | None, labels: NDArray[np.int64], c: float) -> tuple[Floats, Floats]:
+def fit_svm(
+    inputs: Floats, products: Floats | None, labels: NDArray[np.int64], classes: int, c: float
+) -> tuple[Floats, Floats]:
     """Weights `(C, F)` and biases `(C,)` of inputs `(N, F)`; a class without a sample has the logit -1.
 
     Args:
         inputs: float64.
         products: Inner products of all samples, `(N, N)`, where there are more features than samples; else None.
         labels: `(N,)`, in 0 … C - 1.
+        classes: C.
         c: Weight of the loss.
     """
     from sklearn.svm import LinearSVC
 
-    classes, count = np.unique(labels), int(labels.max()) + 1
-    weights, biases = np.zeros((count, inputs.shape[1])), np.full(count, -1.0)
-    if len(classes) == 1:  # as a reversed run's labels may be
-        biases[classes] = 1.0
+    present = np.unique(labels)
+    weights, biases = np.zeros((classes, inputs.shape[1])), np.full(classes, -1.0)
+    if len(present) == 1:  # as a reversed run's labels may be
+        biases[present] = 1.0
         return weights, biases
-    for each in classes[1:] if len(classes) == 2 else classes:
+    for each in present[1:] if len(present) == 2 else present:
         signs = np.where(labels == each, 1.0, -1.0)
         if products is None:
-            machine = LinearSVC(C=c, dual=False, tol=1e-5, max_iter=10_000).fit(inputs, signs)
+            machine: Any = LinearSVC(C=c, dual=False, tol=1e-5, max_iter=10_000).fit(inputs, signs)  # pyright: ignore
             weights[each], biases[each] = machine.coef_[0], machine.intercept_[0]
         else:
             coefficients = solve_dual(products + 1, signs, c)
             weights[each], biases[each] = coefficients @ inputs, coefficients.sum()
-    if len(classes) == 2:  # the first against the second is the mirror image
-        weights[classes[0]], biases[classes[0]] = -weights[classes[1]], -biases[classes[1]]
+    if len(present) == 2:  # the first against the second is the mirror image
+        weights[present[0]], biases[present[0]] = -weights[present[1]], -biases[present[1]]
     return weights, biases
 
 

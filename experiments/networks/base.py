@@ -5,12 +5,14 @@ shape of an input and the number of classes. All heads return logits. Weights ar
 random stream per part, so that the extractor starts from the same weights whatever the method.
 """
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from experiments.errors import BadInput
 from experiments.randomness import derive_seed
@@ -78,6 +80,38 @@ def build_adversary(width: int, hidden: int) -> nn.Module:
         nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(0.5),
         nn.Linear(hidden, 1), nn.Flatten(0),
     )  # fmt: skip
+
+
+class DomainBatchNorm(nn.Module):
+    """BatchNorm with averages, scale and shift of each domain's own; Chang et al., CVPR 2019.
+
+    Attributes:
+        domain: whose are in use, source 0 or target 1; between steps the target's.
+    """
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.each = nn.ModuleList([layer, copy.deepcopy(layer)])
+        self.domain = 1
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.each[self.domain](inputs)
+
+    @staticmethod
+    def divide(module: nn.Module) -> None:
+        """Put one in the place of every BatchNorm within `module`."""
+        for name, layer in list(module.named_children()):
+            if isinstance(layer, _BatchNorm):
+                setattr(module, name, DomainBatchNorm(layer))
+            else:
+                DomainBatchNorm.divide(layer)
+
+    @staticmethod
+    def enter(module: nn.Module, domain: int) -> None:
+        """Let all within `module` be those of a domain."""
+        for layer in module.modules():
+            if isinstance(layer, DomainBatchNorm):
+                layer.domain = domain
 
 
 class Several(nn.Module):

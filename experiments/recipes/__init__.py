@@ -11,8 +11,8 @@ from experiments.recipes.digits import (
     mnist_to_mnist_m_modern,
     syn_digits_to_syn_digits_m,
 )
-from experiments.recipes.moons import moons, moons_alphas
-from experiments.recipes.numbers import svhn_to_mnist, syn_numbers_to_svhn, syn_signs_to_gtsrb
+from experiments.recipes.moons import ganin2016_figure2, moons, moons_alphas
+from experiments.recipes.numbers import ganin2016_table2, svhn_to_mnist, syn_numbers_to_svhn, syn_signs_to_gtsrb
 from experiments.recipes.office import office_caltech10, office_caltech10_deep, office_caltech10_surf
 from experiments.recipes.office31 import amazon_to_webcam
 from experiments.recipes.reviews import books_to_dvd, ganin2016_table1
@@ -54,5 +54,7 @@ RECIPES: dict[str, Recipe] = {
         ganin2016_table1,
         office_caltech10_deep,
         office_caltech10_surf,
+        ganin2016_figure2,
+        ganin2016_table2,
     )
 }

@@ -3,6 +3,7 @@
     GRL_DATA=... python -m experiments run syn_numbers_to_svhn
     GRL_DATA=... python -m experiments run svhn_to_mnist
     GRL_DATA=... python -m experiments run syn_signs_to_gtsrb
+    GRL_DATA=... python -m results plan ganin2016_table2
 
 All but the networks is as in `digits`. None of the three has been trained here to its end: on one core a step of the
 networks for house numbers takes half a second.
@@ -13,6 +14,7 @@ import dataclasses
 from experiments.experiment import Experiment
 from experiments.networks.gtsrb import GtsrbPaper
 from experiments.networks.svhn import SvhnPaper
+from experiments.recipes.base import across_methods
 from experiments.recipes.digits import mnist_to_mnist_m
 
 
@@ -29,3 +31,9 @@ def svhn_to_mnist() -> Experiment:
 def syn_signs_to_gtsrb() -> Experiment:
     """Rendered traffic signs to photographed ones, 43 classes."""
     return dataclasses.replace(mnist_to_mnist_m(), pair="syn_signs_to_gtsrb", network=GtsrbPaper())
+
+
+def ganin2016_table2(seeds: int = 5) -> list[Experiment]:
+    """All four columns of table 2: source only, DANN and target only with the paper's networks."""
+    columns = (mnist_to_mnist_m(), syn_numbers_to_svhn(), svhn_to_mnist(), syn_signs_to_gtsrb())
+    return [run for column in columns for run in across_methods(column, seeds)]

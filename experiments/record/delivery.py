@@ -34,6 +34,7 @@ from experiments.record.files import locked, read_json, writing_to
 from experiments.record.folder import read_status
 from experiments.record.sqlite import write_run
 from experiments.record.store import REQUEST_TIMEOUT_S, Unreachable, find_states, first_line
+from experiments.record.views import describe_views
 from experiments.record.whole import Whole, describe_whole
 
 if TYPE_CHECKING:
@@ -242,7 +243,26 @@ def ensure_experiment(client: "MlflowClient", name: str) -> str:
     """The id of the MLflow experiment called `name`, created if there is none."""
     with _creating():
         found = client.get_experiment_by_name(name)
-        return found.experiment_id if found else client.create_experiment(name, artifact_location=names.artifact_root())
+        if found:
+            return found.experiment_id
+        tags = {"mlflow.note.content": describe_experiment(name)} | describe_views()
+        return client.create_experiment(name, names.artifact_root(), tags)
+
+
+def describe_experiment(name: str) -> str:
+    """What an MLflow experiment holds and how its runs are compared, in Markdown."""
+    if name.startswith("sweep_"):
+        return (
+            "Studies, below each its trials, below each trial its runs, one a seed. "
+            f"`python -m sweeps show {name.removeprefix('sweep_')}` and `report` say who won."
+        )
+    return (
+        f"Runs of `{name}`, one a seed; names begin with what differs. **Table**: `python -m results build {name}`, "
+        "kept here as the run `report`.\n\n"
+        "**Compare**: *Views*, *mean over seeds*, then the chart view; *every run* has the columns that matter. "
+        "`target_accuracy` is on the test split, `domain_loss` reads ln 2 = 0.693 where "
+        "domains are confused, `proxy_a_distance` says whether they are."
+    )
 
 
 def ensure_parent(client: "MlflowClient", experiment_id: str, path: tuple[str, ...], above: str | None) -> str:

@@ -19,7 +19,7 @@ FORMS: dict[str, Any] = {
         "started_ms": int,
     },
     STATUS: {"status": str, "points": int, "message": str, "time_ms": int},
-    RESULT: {"metrics": _NUMBERS, "last": _NUMBERS, "weights_sha256": str},
+    RESULT: {"metrics": _NUMBERS, "last": _NUMBERS, "weights_sha256": str, "health": {"status": str, "report": str}},
     PROGRESS: {"step": int, "values": _NUMBERS},
     DELIVERIES: {...: {"run_id": (str, type(None)), "points": int, "status": (str, type(None))}},
 }

@@ -54,6 +54,9 @@ TARGET_VALIDATION_ACCURACY, TARGET_REST_ACCURACY = "target_validation_accuracy",
 
 # Single numbers of a finished run, also MLflow metrics. The proxy A-distance is that of the last evaluation.
 PROXY_A_DISTANCE = "proxy_a_distance"
+# Of an adversary at the end: the cosine of its gradient at the features with that of the label loss, its norm over that
+# one's, and how far the weights of its heads have moved over their first norm.
+GRADIENT_COSINE, GRADIENT_RATIO, ADVERSARY_MOVED = "gradient_cosine", "gradient_ratio", "adversary_moved"
 TRAIN_TIME_S, STEPS_PER_S = "train_time_s", "steps_per_s"
 
 # What an evaluation leaves for whoever chooses among checkpoints: arrays of EVALUATIONS, one entry a step, E of them.
@@ -69,13 +72,19 @@ CLASS_COSINES = "class_cosines"  # (E, C, C) between the weights of two classes 
 FEATURES, LABELS, DOMAIN_LABELS = "features", "labels", "domain_labels"  # (E, k, D), (k,), (k,) of test samples
 # (E, C, C) counts on the test splits, the source's without the held-out samples: rows true, columns predicted.
 SOURCE_CONFUSION, TARGET_CONFUSION = "source_confusion", "target_confusion"
+TARGET_RIGHT = "target_right"  # (E, N / 8 rounded up) bits, one a target test sample: is its largest logit right?
 # Some target test samples for a figure: (s,) places in the split, (s,) labels, (s, H, W, C) images, (E, s, C) logits.
 SHOWN_PLACES, SHOWN_LABELS, SHOWN_IMAGES, SHOWN_LOGITS = "shown_places", "shown_labels", "shown_images", "shown_logits"
 PER_STEP = (  # the other arrays are the same at every step
     *(TARGET_LOGITS, MIXED_LOGITS, SOURCE_LOGITS, TRAINING_FEATURES, SOURCE_FEATURES, TARGET_FEATURES),
-    *(CLASS_COSINES, FEATURES, SOURCE_CONFUSION, TARGET_CONFUSION, SHOWN_LOGITS),
+    *(CLASS_COSINES, FEATURES, SOURCE_CONFUSION, TARGET_CONFUSION, SHOWN_LOGITS, TARGET_RIGHT),
 )
-KNOW_TARGET_LABELS = (LABELS, TARGET_CONFUSION, SHOWN_LABELS)  # no validator may look at these
+KNOW_TARGET_LABELS = (LABELS, TARGET_CONFUSION, TARGET_RIGHT, SHOWN_LABELS)  # no validator may look at these
+# Of a finished run whose inputs are two numbers, what its last weights make of their plane; a grid of G by G points.
+PLANE_AXES = "plane_axes"  # (2, G): x and y of the grid
+PLANE_LABELS, PLANE_DOMAIN = "plane_label_logits", "plane_domain_logits"  # (G, G, C) and (G, G), at [y, x]
+PLANE_INPUTS = "plane_inputs"  # (k, 2): where the samples of FEATURES lie
+PLANE_LINES = "plane_lines"  # (H, 3): a, b, c of a x + b y + c = 0, where a unit of the first layer changes sign
 
 LONGEST_NAME = 250  # MLflow's own limit
 
@@ -97,6 +106,7 @@ def check_metric_name(name: str) -> None:
 # Tags of an MLflow run.
 KIND = "kind"  # "run", "study", "trial" or "report"
 PATH = "path"  # of a study or trial: the titles of the runs above it and its own, joined by "/"
+SETTING = "setting"  # a run's title without its seed: runs of one setting differ in their seed alone
 HASH, PAIR_TITLE, PROTOCOL, DATA_FINGERPRINT = "hash", "pair_title", "protocol", "data_fingerprint"
 SELECTION = "selection"  # of a table or a study: how its numbers were chosen
 COMMIT, DIRTY, COMMAND, HARDWARE, VERSIONS = "git_commit", "git_dirty", "command", "hardware", "versions"
@@ -104,6 +114,7 @@ DIFF = "git_diff"  # first 16 digits of the SHA-256 of changes.patch
 PROGRAM = "program"  # how it was computed: alone, or together with others as one program
 FOREIGN_SOURCE = "foreign_source"  # digest of the modules from outside the repository that it names
 VERDICT, VERDICT_SENTENCE = "verdict", "verdict_sentence"  # the doctor's, before the first step
+HEALTH = "health"  # at the end: healthy, or the faults by name; the whole report is the run's description
 
 
 def runs_root() -> Path:

@@ -1,6 +1,7 @@
 """A run as MLflow is to have it, put together from its folder."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,12 +46,28 @@ class Whole:
         return curves + [(0, self.ended_ms, name, float(value)) for name, value in self.metrics.items()]
 
     def tags_of_mlflow(self, parent: str | None) -> dict[str, str]:
-        """What MLflow shows in its columns Source and Version, and the run above."""
+        """What MLflow shows in its columns Source and Version and as description, groups by, and the run above."""
         return {
+            "mlflow.note.content": self.describe(),
+            names.SETTING: re.sub(r"\bs\d+ ", "", self.title, count=1),
             "mlflow.source.name": self.tags.get(names.COMMAND, "unknown"),
             "mlflow.source.type": "LOCAL",
             "mlflow.source.git.commit": self.tags.get(names.COMMIT, "unknown"),
         } | ({"mlflow.parentRunId": parent} if parent else {})
+
+    def describe(self) -> str:
+        """What this run is and how it was made, in Markdown."""
+        shown = {name: self.tags[name] for name in (names.PAIR_TITLE, names.PROTOCOL) if name in self.tags}
+        lines = [f"**{escape(shown.get(names.PAIR_TITLE, ''))}** `{self.title}`", ""]
+        lines += [f"- protocol: {escape(shown[names.PROTOCOL])}"] if names.PROTOCOL in shown else []
+        lines += [f"- trained by `{self.tags[names.COMMAND]}`"] if names.COMMAND in self.tags else []
+        lines += [f"- again as it was: `python -m experiments run {self.hash}`"]
+        return "\n".join(lines)
+
+
+def escape(text: str) -> str:
+    """The same text where Markdown and the HTML inside it would read marks."""
+    return re.sub(r"([\\`*_|\[\]])", r"\\\1", text).replace("<", "&lt;")
 
 
 def describe_whole(folder: Path, description: dict[str, Any], status: dict[str, Any]) -> Whole:
@@ -64,9 +81,12 @@ def describe_whole(folder: Path, description: dict[str, Any], status: dict[str, 
     result = read_json(folder / names.RESULT, needs=("metrics", "weights_sha256")) if is_finished else None
     if result is not None:
         tags["weights_sha256"] = result["weights_sha256"]
+        if health := result.get("health"):  # results of an earlier version have none
+            tags |= {names.HEALTH: health["status"], "mlflow.note.content": health["report"]}
     return Whole(
         hash=description["hash"],
-        title=description["title"],
+        # MLflow's list shows some 22 letters of a name: the seed is to be among them.
+        title=re.sub(r"\bseed (\d+)", r"s\1", description["title"], count=1),
         status=status["status"],
         started_ms=description["started_ms"],
         ended_ms=status["time_ms"],

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from datasets import Augment, Batch, Batches, DomainPair, Labelled
-from experiments.errors import BadInput
 from experiments.experiment import Experiment
 from experiments.methods import Losses, mean_of_training, open_splits
 from experiments.networks import Networks, build_networks
+from experiments.networks.base import DomainBatchNorm
 from experiments.optimisers import state_by_name
 from experiments.randomness import derive_seed
+from experiments.training.adversary import measure_adversary
 from experiments.training.diagnosis import examine_method
 from experiments.training.evaluation import Evaluation, Samples, evaluate
 from experiments.training.machine import AUTOMATIC, Machine, copy_to_cpu, random_states, restore_random
@@ -33,20 +34,14 @@ class Alone:
         self.device = machine.prepare()
         self._pair, self._method = pair, experiment.method
         self._compute = machine.compiled(self._losses)
-        self._compile = machine.compile
+        cannot = machine.compile == "cudagraphs" and not experiment.method.recordable
+        self._compile = "no" if cannot else machine.compile
         self._replayed: Replayed | None = None
         is_mixed = experiment.precision == "bfloat16"
         self._mixed: Any = torch.autocast(self.device.type, torch.bfloat16) if is_mixed else nullcontext()
 
         # Networks and optimiser. One seed per run, one stream per purpose.
-        self.networks = build_networks(
-            experiment.network,
-            experiment.method.heads,
-            shape=sample_shape(pair, experiment.augment),
-            classes=len(pair.class_names),
-            seed=experiment.seed,
-            domains=pair.domains,
-        )
+        self.networks = build_for(experiment, pair)
         self.networks.train().to(self.device)
         self._weights = dict(self.networks.named_parameters())
         groups = experiment.optimiser.by_rate(self._weights, experiment.network.backbone)
@@ -99,11 +94,7 @@ class Alone:
     def _record(self, drawn: Drawn, at: dict[str, Any]) -> Replayed:
         # The call before the recording must leave no trace: averages of BatchNorm and random numbers go back.
         buffers, random = copy_to_cpu(dict(self.networks.named_buffers())), random_states(self.device)
-        try:
-            replayed = Replayed(self._differentiate, drawn, at)
-        except RuntimeError as error:
-            reason = str(error).splitlines()[0]
-            raise BadInput(f"compile cudagraphs cannot record {self._method.name}, take compile no: {reason}") from None
+        replayed = Replayed(self._differentiate, drawn, at)
         for name, value in self.networks.named_buffers():
             value.copy_(buffers[name])
         restore_random(random)
@@ -114,18 +105,32 @@ class Alone:
             features, logits = self.networks.predict(inputs)
             return features.unsqueeze(0), logits.unsqueeze(0)
 
+        def predict_source(inputs: Tensor) -> tuple[Tensor, Tensor]:
+            DomainBatchNorm.enter(self.networks, 0)
+            try:
+                return predict(inputs)
+            finally:
+                DomainBatchNorm.enter(self.networks, 1)
+
         crop = self.experiments[0].augment.crop
         self._samples = self._samples or Samples(self._pair, self._mean, self._method.reads, crop)
         name = self.networks.last_layer
         class_weights = self._weights[name].unsqueeze(0) if name else None
         self.networks.eval()
         try:
-            return evaluate(predict, self._samples, class_weights)
+            return evaluate(predict, self._samples, class_weights, predict_source)
         finally:
             self.networks.train()
 
     def diagnose(self) -> list[Verdict | None]:
         return [examine_method(self.experiments[0], self.networks, self._pair, self._mean)]
+
+    def measure_adversaries(self) -> list[dict[str, float]]:
+        return [
+            measure_adversary(
+                self.experiments[0], self.networks, build_for(self.experiments[0], self._pair), self._pair, self._mean
+            )
+        ]
 
     def member(self, index: int) -> Networks:
         return self.networks
@@ -152,6 +157,24 @@ class Alone:
         restore_random(state["random"])
         for domain, stream in self._batches.items():
             stream.load_state_dict(state["batches"][domain])
+
+
+def build_for(experiment: Experiment, pair: DomainPair) -> Networks:
+    """The networks of one run as they are before the first step.
+
+    Raises:
+        BadInput: The network cannot take the pair's inputs.
+    """
+    return experiment.method.arrange(
+        build_networks(
+            experiment.network,
+            experiment.method.heads,
+            shape=sample_shape(pair, experiment.augment),
+            classes=len(pair.class_names),
+            seed=experiment.seed,
+            domains=pair.domains,
+        )
+    )
 
 
 def sample_shape(pair: DomainPair, augment: Augment) -> tuple[int, ...]:

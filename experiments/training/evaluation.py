@@ -123,22 +123,31 @@ def mix(split: Labelled) -> Labelled:
 
 
 @torch.inference_mode()
-def evaluate(predict: Predict, samples: Samples, class_weights: Tensor | None = None) -> list[Evaluation]:
+def evaluate(
+    predict: Predict,
+    samples: Samples,
+    class_weights: Tensor | None = None,
+    predict_source: Predict | None = None,
+) -> list[Evaluation]:
     """Measure all members of a program.
 
     Args:
         predict: Of all members.
         samples: What they are measured on.
         class_weights: Those of the label predictor's last layer, (M, C, F); None where it has no such layer.
+        predict_source: What predicts the source's samples, where that is not the same.
     """
+    of_source = predict_source or predict
     held_out, shown = len(samples.held_out), samples.shown.numpy()
     source_test, target_test = samples.source_test, samples.target_test
-    on_source, source_features = _look(predict, samples, source_test, torch.cat([samples.held_out, samples.tested[0]]))
+    on_source, source_features = _look(
+        of_source, samples, source_test, torch.cat([samples.held_out, samples.tested[0]])
+    )
     on_target, target_features = _look(predict, samples, target_test, samples.tested[1])
     tested = np.concatenate([source_features[:, held_out:], target_features], 1)
     clustered = torch.arange(min(CLUSTERED_SAMPLE, len(samples.unlabelled)))
     on_unlabelled, unlabelled = _look(predict, samples, samples.unlabelled, clustered)
-    _, training = _look(predict, samples, samples.training, torch.arange(len(samples.training)))
+    _, training = _look(of_source, samples, samples.training, torch.arange(len(samples.training)))
     on_mixed, _ = _look(predict, samples, samples.mixed, torch.arange(0))
     together = np.concatenate([training, unlabelled, source_features[:, :held_out]], 1)
     ends = np.cumsum([training.shape[1], unlabelled.shape[1]])
@@ -181,6 +190,7 @@ def evaluate(predict: Predict, samples: Samples, class_weights: Tensor | None = 
             names.FEATURES: project(tested[member]),
             names.SOURCE_CONFUSION: count_confusions(*(of[samples.reported.numpy()] for of in (source, labels[0]))),
             names.TARGET_CONFUSION: count_confusions(target, labels[1]),
+            names.TARGET_RIGHT: np.packbits(target_right),
             names.SHOWN_LOGITS: narrow(target[shown]),
         }
         if held_out:

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from datasets import DomainPair, Labelled, Unlabelled, one_pass
+from experiments.errors import BadInput
 from experiments.experiment import Experiment, origin_of
 from experiments.methods import Method, mean_of_training, open_splits
 from experiments.methods.fitted import Fitted
@@ -61,17 +61,17 @@ class FittedProgram:
         method, splits = self.methods[0], open_splits(self.methods[0].reads, self._pairs[0])
         entering = {domain: self._enter(split) for domain, split in splits.items()}
         assert isinstance(method, Fitted)
-        prepared = method.prepare(
-            entering["source"].numpy(), entering["target"].numpy() if "target" in splits else None
-        )
+        source = torch.cat([each for domain, each in entering.items() if domain.startswith("source")])
+        target = [each for domain, each in entering.items() if domain.startswith("target")]
+        prepared = method.prepare(source.numpy(), torch.cat(target).numpy() if target else None)
         losses = []
         for networks, method, pair in zip(self._members, self.methods, self._pairs, strict=True):
             assert isinstance(method, Fitted)
             layer, labels = last_layer(networks), pair.source.labels
-            for parameter, fitted in zip(layer.parameters(), method.fit(prepared, labels.numpy()), strict=True):
-                parameter.zero_()
-                parameter[: len(fitted)] = torch.from_numpy(np.asarray(fitted, np.float32))
-            losses.append(cross_entropy(layer(entering["source"]), labels))
+            weights, biases = method.fit(prepared, labels.numpy(), len(pair.class_names))
+            layer.weight.copy_(torch.from_numpy(weights))
+            layer.bias.copy_(torch.from_numpy(biases))
+            losses.append(cross_entropy(layer(source), labels))
         return torch.stack(losses).unsqueeze(1)
 
     def _enter(self, split: Labelled | Unlabelled) -> Tensor:
@@ -100,6 +100,9 @@ class FittedProgram:
     def diagnose(self) -> list[Verdict | None]:
         return [None] * len(self._members)
 
+    def measure_adversaries(self) -> list[dict[str, float]]:
+        return [{}] * len(self._members)
+
     def member(self, index: int) -> Networks:
         return self._members[index]
 
@@ -115,5 +118,12 @@ class FittedProgram:
 
 
 def last_layer(networks: Networks) -> nn.Linear:
-    """The linear layer whose outputs are the label logits."""
-    return [layer for layer in networks.label_predictor.modules() if isinstance(layer, nn.Linear)][-1]
+    """The linear layer whose outputs are the label logits.
+
+    Raises:
+        BadInput: There is none.
+    """
+    layer = networks.get_submodule((networks.last_layer or "").removesuffix(".weight"))
+    if not isinstance(layer, nn.Linear) or layer.bias is None:  # pyright: ignore[reportUnnecessaryComparison]
+        raise BadInput("the label predictor has no linear layer with a bias for a method without steps to fit")
+    return layer

@@ -50,6 +50,10 @@ class Program(Protocol):
         """The doctor's verdict on every member, before the first step."""
         ...
 
+    def measure_adversaries(self) -> list[dict[str, float]]:
+        """What has become of each member's adversary, after the last step; nothing where it has none."""
+        ...
+
     def member(self, index: int) -> Networks:
         """The networks of one member."""
         ...

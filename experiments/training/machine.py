@@ -19,7 +19,8 @@ class Machine:
     device: str = "auto"
     """cpu, cuda, cuda:1, … or mps; auto is the first of CUDA, MPS and CPU that is there."""
     compile: Literal["no", "inductor", "cudagraphs"] = "no"
-    """Compile the losses and their gradients: inductor fuses kernels, cudagraphs starts all of them by one call."""
+    """Compile the losses and their gradients: inductor fuses kernels, cudagraphs starts all of them by one call,
+    but for methods that wait for the device in every step (`Method.recordable`)."""
     deterministic: bool = False
     """On CUDA: the same bits every time, at some cost. The CPU gives them always."""
 

@@ -26,6 +26,7 @@ from experiments.identity import describe
 from experiments.methods import Method, mean_of_training, open_splits
 from experiments.networks import Network, Networks, build_networks
 from experiments.randomness import derive_seed
+from experiments.training.adversary import measure_adversary
 from experiments.training.alone import sample_shape
 from experiments.training.diagnosis import examine_method
 from experiments.training.evaluation import Evaluation, Samples, evaluate
@@ -80,10 +81,11 @@ class Stack:
         weights: the same as views `(M, ...)`.
         buffers: name of a buffer -> those of all members, `(M, ...)`.
         last_layer: as of `Networks`.
+        build: the networks that a seed begins with.
     """
 
     def __init__(self, build: Callable[[int], Networks], seeds: Sequence[int]):
-        self._build = build
+        self.build = build
         alone = {seed: build(seed) for seed in dict.fromkeys(seeds)}
         self._pattern = alone[seeds[0]]  # its modules are called with the weights of others
         self.last_layer = self._pattern.last_layer
@@ -109,7 +111,7 @@ class Stack:
 
     def member(self, index: int) -> Networks:
         """Networks of their own with one member's weights, in training mode."""
-        networks = self._build(0)
+        networks = self.build(0)
         networks.load_state_dict({name: value[index] for name, value in (self.weights | self.buffers).items()})
         return networks.train()
 
@@ -204,7 +206,8 @@ class Together:
             traced = _trace(self.experiments[0], self._stack, drawn, at)
             self.curves = traced.curves
             run = functools.partial(traced.run, self._stack.weights, self._stack.buffers)
-            self._gradients = Replayed(run, drawn, at) if self.device.type == "cuda" else run
+            is_recorded = self.device.type == "cuda" and self.methods[0].recordable
+            self._gradients = Replayed(run, drawn, at) if is_recorded else run
         slopes, values = self._gradients(drawn, at)
         for name, table in self._stack.tables.items():
             table.grad = slopes[name]
@@ -231,6 +234,18 @@ class Together:
     def diagnose(self) -> list[Verdict | None]:
         return [
             examine_method(each, self.member(index), self._pairs[index], self._means[id(self._pairs[index])])
+            for index, each in enumerate(self.experiments)
+        ]
+
+    def measure_adversaries(self) -> list[dict[str, float]]:
+        return [
+            measure_adversary(
+                each,
+                self.member(index),
+                self._stack.build(each.seed),
+                self._pairs[index],
+                self._means[id(self._pairs[index])],
+            )
             for index, each in enumerate(self.experiments)
         ]
 

@@ -249,15 +249,15 @@ class _Shown:
                 self.outcome.trained += 1
                 result = read_json(folder / names.RESULT, needs=("last", "metrics"))
                 self.progress.finish(title, describe(result) if result else f"{folder} has no {names.RESULT}")
-                self._show_verdict(folder, title)
+                self._show_faults(result, title)
             elif status["status"] == "FAILED":
                 self.outcome.failed.append(f"{title}: {status['message']}")
                 self.progress.finish(title, f"FAILED: {status['message']}")
 
-    def _show_verdict(self, folder: Any, title: str) -> None:
-        tags = (read_json(folder / names.RUN, needs=("tags",)) or {"tags": {}})["tags"]
-        if tags.get(names.VERDICT, "reversed") != "reversed":
-            self.progress.say(f"{title}: {tags[names.VERDICT_SENTENCE]}")
+    def _show_faults(self, result: dict[str, Any] | None, title: str) -> None:
+        for line in (result or {}).get("health", {"report": ""})["report"].splitlines():
+            if line.startswith("- **"):
+                self.progress.say(f"{title}: {line[2:].replace('**', '')}")
 
     def leave(self) -> None:
         """The work is over: what is still unfinished goes to MLflow as it is."""

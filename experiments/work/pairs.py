@@ -15,12 +15,12 @@ from experiments.experiment import Experiment, origin_of
 from experiments.identity import rebuild
 from experiments.methods import mean_of_training
 from experiments.methods.fitted import Fitted
-from experiments.networks import Networks, build_networks
+from experiments.networks import Networks
 from experiments.record import names
 from experiments.record.files import read_json
 from experiments.record.folder import folder_of, is_finished, list_runs, read_status
 from experiments.record.store import first_line
-from experiments.training.alone import sample_shape
+from experiments.training.alone import build_for
 
 Opened = dict[tuple[str, float], DomainPair]
 
@@ -108,13 +108,7 @@ def load_networks(folder: Path, experiment: Experiment, pair: DomainPair) -> Net
     Raises:
         BadInput: their file cannot be used.
     """
-    networks = build_networks(
-        experiment.network,
-        experiment.method.heads,
-        shape=sample_shape(pair, experiment.augment),
-        classes=len(pair.class_names),
-        seed=0,
-    )
+    networks = build_for(experiment, pair)
     try:
         networks.load_state_dict(_read_weights(folder))
     except (RuntimeError, ValueError) as error:  # of shapes
@@ -140,7 +134,7 @@ def _turn_round(name: str, kind: str, folder: Path, opened: Opened) -> DomainPai
         unlabelled = Labelled(name=split.name, inputs=split.inputs, labels=torch.zeros(len(split), dtype=torch.int64))
         batches = one_pass(unlabelled, 250, mean=mean, crop=forward.augment.crop)
         labels = torch.cat([networks.predict(batch.inputs)[1].argmax(1) for batch in batches])
-        return Labelled(name=split.name, inputs=split.inputs, labels=labels)
+        return Labelled(name=split.name, inputs=split.inputs, labels=labels, domains=split.domains)
 
     source, held_out = label(pair.target), pair.evaluation
     if held_out.source_validation is None or held_out.target_validation is None:
@@ -160,7 +154,7 @@ def _turn_round(name: str, kind: str, folder: Path, opened: Opened) -> DomainPai
         f"{pair.source_name}, accuracy on {'what was held out of it' if measured else 'its training split'}",
         fingerprint=fingerprint_of(name),
         source=source,
-        target=Unlabelled(name=pair.source.name, inputs=pair.source.inputs),
+        target=Unlabelled(name=pair.source.name, inputs=pair.source.inputs, domains=pair.source.domains),
         evaluation=Evaluation(
             source_test=validation or source,
             target_test=measured or pair.source,

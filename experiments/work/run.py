@@ -17,13 +17,14 @@ from experiments.experiment import Experiment
 from experiments.identity import describe, digest_foreign_source, path_of
 from experiments.methods.fitted import Fitted
 from experiments.record import names
-from experiments.record.files import claim, write_atomically
+from experiments.record.files import claim, read_json, write_atomically
 from experiments.record.folder import Recording, add_tags, folder_of, is_finished
 from experiments.training.alone import Alone
 from experiments.training.evaluation import Evaluation
 from experiments.training.fitted import FittedProgram
 from experiments.training.loop import Program, Watch, train
 from experiments.training.machine import AUTOMATIC, Machine, copy_to_cpu
+from experiments.training.plane import look_at_plane
 from experiments.training.together import Together, can_be_together
 from experiments.validators import VALIDATORS, proxy_a_distance, score_all
 from experiments.work.bundles import company_of
@@ -31,6 +32,7 @@ from experiments.work.changes import keep_changes
 from experiments.work.checkpoint import Checkpoint, Clock
 from experiments.work.done import is_done, set_aside
 from experiments.work.environment import describe_datasets, describe_environment
+from experiments.work.health import examine_run
 from experiments.work.pairs import Opened, first_weights, open_pair
 from grl.doctor import Verdict
 
@@ -125,7 +127,7 @@ def _train(
             if not recorder.is_far_enough:
                 raise
         else:
-            recorder.finish()
+            recorder.finish(pairs)
 
 
 class _Recorder(Watch):
@@ -143,6 +145,7 @@ class _Recorder(Watch):
         self._must_stop, self._until = must_stop, until
         self._saved: int | None = None  # the step of the last checkpoint
         self.recordings: list[Recording] = []
+        self.domains: list[int] = []  # how many each member has
         self.checkpoints = [Checkpoint(folder_of(experiment.hash)) for experiment in self.runs]
         self.evaluations: list[list[tuple[int, dict[str, Any]]]] = [
             _unpack_evaluations(state) for state in states or [{}] * len(self.runs)
@@ -158,6 +161,7 @@ class _Recorder(Watch):
         environment = describe_environment()
         for member, (experiment, pair) in enumerate(zip(self.runs, pairs, strict=True)):
             folder = folder_of(experiment.hash)
+            self.domains.append(pair.domains)
             tags = {
                 names.KIND: "run",
                 names.HASH: experiment.hash,
@@ -234,32 +238,44 @@ class _Recorder(Watch):
         earlier_s = self.states[member]["train_time_s"] if self.states else 0.0
         return earlier_s + self.clock.passed_s() / len(self.runs)
 
-    def finish(self) -> None:
+    def finish(self, pairs: Sequence[DomainPair]) -> None:
         """Make every run done that has not failed."""
         spent_s = {member: self._spent_s(member) for member in self.going}
+        adversaries = self.program.measure_adversaries()
         for member in list(self.going):
             scores = self.scores[member] or (self.states[member]["scores"] if self.states else {})
-            self._finish_one(member, scores, spent_s[member])
+            self._finish_one(member, pairs[member], scores, {names.TRAIN_TIME_S: spent_s[member]} | adversaries[member])
             self.checkpoints[member].drop()
 
-    def _finish_one(self, member: int, scores: dict[str, float], spent_s: float) -> None:
-        recording = self.recordings[member]
+    def _finish_one(self, member: int, pair: DomainPair, scores: dict[str, float], measured: dict[str, float]) -> None:
+        recording, networks = self.recordings[member], self.program.member(member)
+        networks.load_state_dict(self.kept[member].get("networks", networks.state_dict()))
         weights, arrays, last = io.BytesIO(), io.BytesIO(), self.evaluations[member][-1][1]
-        networks = self.kept[member].get("networks") or copy_to_cpu(self.program.member(member).state_dict())
-        torch.save(networks, weights)
+        torch.save(copy_to_cpu(networks.state_dict()), weights)
         write_atomically(recording.folder / names.MODEL, weights.getbuffer())
-        np.savez(arrays, **_stack_evaluations(self.evaluations[member]))  # pyright: ignore[reportArgumentType]
+        seen = _stack_evaluations(self.evaluations[member]) | look_at_plane(self.runs[member], networks, pair)
+        np.savez(arrays, **seen)  # pyright: ignore[reportArgumentType]
         write_atomically(recording.folder / names.EVALUATIONS, arrays.getbuffer())
         write_atomically(recording.folder / names.CURVES, _curves(recording.points()))
+        metrics = {
+            names.PROXY_A_DISTANCE: proxy_a_distance(last[names.FEATURES], last[names.DOMAIN_LABELS]),
+            names.STEPS_PER_S: self.runs[member].steps / measured[names.TRAIN_TIME_S],
+        } | measured
+        tags = (read_json(recording.folder / names.RUN, needs=("tags",)) or {"tags": {}})["tags"]
+        curves = {name: value for point in recording.points() for name, value in point["values"].items()}
+        health = examine_run(
+            curves | scores | metrics,
+            last,
+            domains=self.domains[member],
+            reads=self.runs[member].method.reads,
+            verdict=(tags[names.VERDICT], tags[names.VERDICT_SENTENCE]) if names.VERDICT in tags else None,
+        )
         recording.finish(
             {
-                "metrics": {
-                    names.PROXY_A_DISTANCE: proxy_a_distance(last[names.FEATURES], last[names.DOMAIN_LABELS]),
-                    names.TRAIN_TIME_S: spent_s,
-                    names.STEPS_PER_S: self.runs[member].steps / spent_s,
-                },
+                "metrics": metrics,
                 "last": scores,
-                "weights_sha256": digest(networks),
+                "weights_sha256": digest(networks.state_dict()),
+                "health": health._asdict(),
             }
         )
 

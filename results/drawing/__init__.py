@@ -1,6 +1,18 @@
 """The catalogue of figures: a file each, and in it a function `draw` of the form `base.Draw`."""
 
-from results.drawing import curves, features, gaps, ranks, schedules, seeds, validators
+from results.drawing import (
+    boundaries,
+    confusions,
+    curves,
+    features,
+    gaps,
+    ranks,
+    samples,
+    schedules,
+    seeds,
+    study,
+    validators,
+)
 from results.drawing.base import Draw
 
 FIGURES: dict[str, Draw] = {
@@ -9,7 +21,11 @@ FIGURES: dict[str, Draw] = {
     "gaps": gaps.draw,
     "seeds": seeds.draw,
     "schedules": schedules.draw,
+    "boundaries": boundaries.draw,
+    "confusions": confusions.draw,
+    "samples": samples.draw,
     "validators": validators.draw,
+    "study": study.draw,
     "ranks": ranks.draw,
 }
 DEFAULT = ("curves", "features", "gaps")

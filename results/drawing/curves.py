@@ -43,7 +43,8 @@ def draw_curves(runs: pd.DataFrame, curves: pd.DataFrame, title: str, chance: fl
     crowded = [str(method) for method, count in variants.items() if count > len(LINE_STYLES)]
     looks = _choose_looks(lines, crowded)
     counts = runs.groupby(["method", "variant"]).size()
-    spread = "mean over seeds, band ± sample standard deviation" if counts.max() > 1 else "no spread"
+    bands = f"band ± sample standard deviation{' where there is one' if crowded else ''}"
+    spread = f"mean over seeds, {bands}" if counts.max() > 1 else "no spread"
     with styled():
         figure = Figure(figsize=(9, 6.2), layout="constrained")
         panels = figure.subplots(2, 2)
@@ -67,7 +68,7 @@ def draw_curves(runs: pd.DataFrame, curves: pd.DataFrame, title: str, chance: fl
                 axis.annotate("chance", (1, chance), xycoords=("axes fraction", "data"), ha="right", va="bottom",
                               fontsize=9, color=GREY)  # fmt: skip
         _mark_confusion(panels[1, 0])
-        _draw_schedules(panels[1, 1], lines)
+        _draw_schedules(panels[1, 1], lines, {name: look for name, look in looks.items() if crowded})
         figure.suptitle(f"{title}\n{count_seeds(counts)}; {spread}", x=0.01, ha="left", fontsize=12)
         drawn = dict(zip(*panels[0, 0].get_legend_handles_labels()[::-1], strict=True))
         shown = [name for name in looks if name in drawn]
@@ -101,7 +102,8 @@ def _choose_looks(lines: pd.DataFrame, crowded: list[str]) -> dict[str, dict[str
             scale = 0.92 * earlier / (list(methods.values()).count(method) - 1)  # its last tenth is too pale on white
             looks[str(name)] = {"color": colormaps["viridis"](scale), "linestyle": "-", "linewidth": 1.2}
         else:
-            looks[str(name)] = {"color": colours[method], "linestyle": LINE_STYLES[earlier % len(LINE_STYLES)]}
+            style = "--" if crowded else LINE_STYLES[earlier % len(LINE_STYLES)]  # the scale has an anchor's green, too
+            looks[str(name)] = {"color": colours[method], "linestyle": style}
     return looks
 
 
@@ -117,7 +119,7 @@ def _mark_confusion(axis: Axes) -> None:
     axis.text(0.99, 0.98, note, transform=axis.transAxes, ha="right", va="top", fontsize=9, color=GREY)
 
 
-def _draw_schedules(axis: Axes, lines: pd.DataFrame) -> None:
+def _draw_schedules(axis: Axes, lines: pd.DataFrame, looks: dict[str, dict[str, Any]]) -> None:
     right = axis.twinx()
     right.spines["right"].set_visible(True)
     right.grid(False)
@@ -128,6 +130,9 @@ def _draw_schedules(axis: Axes, lines: pd.DataFrame) -> None:
     right.set_ylabel("lr (dotted)", color=LR_COLOUR)
     for side, metric, colour, style in ((axis, names.ALPHA, ALPHA_COLOUR, "-"), (right, names.LR, LR_COLOUR, ":")):
         schedules = lines[lines["metric"] == metric]
-        for _, line in schedules.groupby("name"):
-            side.plot(line["progress"], line["mean"], color=colour, linestyle=style, linewidth=2)
+        for name, line in schedules.groupby("name"):
+            look = {"color": colour, "linestyle": style, "linewidth": 2}
+            if metric == names.ALPHA:
+                look |= looks.get(str(name), {})
+            side.plot(line["progress"], line["mean"], **look)
         side.set_ylim(0, schedules["mean"].max() * 1.08 if schedules["mean"].max() > 0 else 1)

@@ -11,6 +11,8 @@ from results.cells import UPPER
 from results.drawing.base import GREY, Material, colour_methods, styled
 from results.words import fraction, title_method
 
+COLUMNS = 4
+
 
 def draw(material: Material) -> Iterator[tuple[str, Figure]]:
     """Target accuracy of the step that each validator chooses, over that of the best step; target_only left out."""
@@ -22,8 +24,12 @@ def draw(material: Material) -> Iterator[tuple[str, Figure]]:
         methods, colours = runs["method"], colour_methods(runs["method"])
         scorers = [str(name) for name in chosen if name != "oracle"]
         with styled():
-            figure = Figure(figsize=(2.6 * len(scorers) + 0.6, 3.6), layout="constrained")
-            panels = figure.subplots(1, len(scorers), squeeze=False, sharex=True, sharey=True)[0]
+            rows = -(-len(scorers) // COLUMNS)
+            figure = Figure(figsize=(2.4 * min(len(scorers), COLUMNS) + 0.5, 2.9 * rows + 0.4), layout="constrained")
+            grid = figure.subplots(rows, min(len(scorers), COLUMNS), squeeze=False, sharex=True, sharey=True)
+            panels = grid.flat[: len(scorers)]
+            for axis in grid.flat[len(scorers) :]:
+                axis.set_axis_off()
             low = float(chosen.to_numpy().min()) - 0.02
             for axis, scorer in zip(panels, scorers, strict=True):
                 axis.plot([low, 1.01], [low, 1.01], color=GREY, linewidth=1, linestyle="--")
@@ -35,9 +41,12 @@ def draw(material: Material) -> Iterator[tuple[str, Figure]]:
                 regret = float((chosen["oracle"] - chosen[scorer]).mean())
                 axis.set_title(f"{scorer.replace('_', ' ')}\nregret {fraction(regret)}", loc="left", fontsize=9.5)
                 axis.set_aspect("equal")
+            for axis in grid[-1]:
                 axis.set_xlabel("best step (oracle)")
-            panels[0].set_ylabel("chosen step")
-            panels[-1].legend(fontsize=9, loc="lower right")
+            for axis in grid[:, 0]:
+                axis.set_ylabel("chosen step")
+            handles, labels = panels[0].get_legend_handles_labels()
+            figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 6), fontsize=9)
             figure.suptitle(f"{title}: target accuracy by choice of the step, {len(chosen)} runs", x=0.01, ha="left")
         yield f"{place} validators", figure
 

@@ -17,7 +17,7 @@ def render(document: Document) -> str:
     r"""A table environment for each grid, the caption of the first with sentences and notes; origin as a comment."""
     origin = " ".join(document.origin.split())
     head = f"% {origin}\n% needs \\usepackage{{booktabs}} and \\usepackage[T1]{{fontenc}}\n"
-    caption = " ".join(f"{escape(line)}." for line in [*document.notes, document.origin])
+    caption = " ".join(f"{_code_set(line)}." for line in [*document.notes, document.origin])
     tables = [
         _render_grid(grid, caption if place == 0 else f"{escape(grid.title.capitalize())}.", f"{document.name}-{place}")
         for place, grid in enumerate(grid for grid in document.grids if grid.rows)
@@ -48,6 +48,14 @@ def escape(text: str) -> str:
     """
     escaped = "".join(_SPECIAL.get(character, character) for character in text)
     return re.sub(r"(?:(?<=\s)|^)-(?=[\d.])", "$-$", escaped.replace("--", "-{}-"))
+
+
+def _code_set(line: str) -> str:
+    # Commands stand between backticks.
+    if line.count("`") % 2:
+        return escape(line)
+    parts = map(escape, line.split("`"))
+    return "".join(rf"\texttt{{{part}}}" if place % 2 else part for place, part in enumerate(parts))
 
 
 def _plain(label: str) -> str:

@@ -25,12 +25,15 @@ def read_published() -> pd.DataFrame:
     return pd.concat([pd.read_csv(path)[COLUMNS] for path in files], ignore_index=True)
 
 
-def compare_published(cells: pd.DataFrame, published: pd.DataFrame, level: float = 0.05) -> pd.DataFrame:
+def compare_published(
+    cells: pd.DataFrame, published: pd.DataFrame, whole: tuple[str, str] | None = None, level: float = 0.05
+) -> pd.DataFrame:
     """Our means beside what was published for the same pair and method.
 
     Args:
         cells: of `summarise`.
         published: of `read_published`. Of several selections of one source ours is taken, or else the first.
+        whole: beginning of source and of where of a table of which the rows without a cell are shown, too.
         level: 1 - coverage of the interval.
 
     Returns:
@@ -52,4 +55,25 @@ def compare_published(cells: pd.DataFrame, published: pd.DataFrame, level: float
         source = f"{row['source']}, {row['where']}"
         numbers = (mean, mean - half, mean + half, row["accuracy"], difference, covered, source, about)
         rows.append((*(row[name] for name in CELL), row["pair_title"], *numbers))
+    compared = pd.DataFrame(rows, columns=COMPARED)
+    if whole is None:
+        return compared
+    every = pd.concat([frame for frame in (compared, _missing(cells, published, *whole)) if len(frame)])
+    return every.sort_values("pair", kind="stable", ignore_index=True)
+
+
+def _missing(cells: pd.DataFrame, published: pd.DataFrame, source: str, where: str) -> pd.DataFrame:
+    # The rows of a published table that no cell stands beside; without numbers of ours.
+    theirs = published[published["source"].str.startswith(source) & published["where"].str.startswith(where)]
+    theirs = theirs.drop_duplicates(["pair", "method", "network"])  # of several selections the first
+    ours = set(zip(cells["pair"], cells["method"], strict=True))
+    titles = dict(zip(cells["pair"], cells["pair_title"], strict=True))
+    rows = [
+        {"pair": row["pair"], "recipe": "", "method": row["method"], "variant": "", "covered": "no run"}
+        | {"pair_title": titles.get(row["pair"], row["pair"].replace("_to_", " → ")), "published": row["accuracy"]}
+        | {"source": f"{row['source']}, {row['where']}"}
+        | {"about": f"network: {row['network']}; selection: {row['selection']}; {row['certainty']}"}
+        for row in theirs.to_dict("records")
+        if (row["pair"], row["method"]) not in ours
+    ]
     return pd.DataFrame(rows, columns=COMPARED)

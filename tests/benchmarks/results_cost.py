@@ -1,6 +1,6 @@
 """What a table costs as its runs grow: seconds and memory of `python -m results build`, first with no figure.
 
-    OMP_NUM_THREADS=1 python -m tests.benchmarks.results_cost [COUNT ...]
+    OMP_NUM_THREADS=1 python -m tests.benchmarks.results_cost [COUNT ...]       # medians of three builds
 
 One recorded run is multiplied inside a store of its own, by SQL: constant alphas of ten seeds each, and the anchors.
 """
@@ -15,12 +15,13 @@ import time
 import uuid
 from contextlib import closing
 from pathlib import Path
+from statistics import median
 
 from experiments.record import names
 from experiments.record.store import open_client
 from tests.support.recorded_runs import describe_run, write_run
 
-SEEDS = 10
+SEEDS, REPEATS = 10, 3
 
 
 def multiply(root: Path, count: int) -> None:
@@ -85,7 +86,7 @@ def main(*counts: str) -> None:
                 ("--figure", "curves"),
                 ("--selection", "nuclear_norm", "--figure", "none"),
             ):
-                seconds, cpu_s, memory = measure(*options)
+                seconds, cpu_s, memory = map(median, zip(*(measure(*options) for _ in range(REPEATS)), strict=True))
                 print(f"{count:>6}  {' '.join(options):<40} {seconds:>8.1f} {cpu_s:>8.1f} {memory:>20.0f}", flush=True)
 
 

@@ -114,6 +114,25 @@ def make_evaluations(seed: int = 0, best: int = 60) -> dict[str, np.ndarray]:
     }
 
 
+def make_shown(classes: int = 3, images: int = 5) -> dict[str, np.ndarray]:
+    """What figures alone read, three evaluations: confusions, answers and images of the target test split, a plane."""
+    random, steps = np.random.default_rng(0), len(EVALUATED)
+    axes = np.linspace(-1, 1, 9)
+    x, y = np.meshgrid(axes, axes)
+    return {
+        names.TARGET_CONFUSION: random.integers(0, 9, (steps, classes, classes)) + 20 * np.eye(classes, dtype=int),
+        names.TARGET_RIGHT: random.integers(0, 256, (steps, 5), dtype=np.uint8),
+        names.SHOWN_IMAGES: random.integers(0, 256, (images, 8, 8, 3), dtype=np.uint8),
+        names.SHOWN_LABELS: np.arange(images) % classes,
+        names.SHOWN_LOGITS: random.normal(size=(steps, images, classes)).astype(np.float16),
+        names.PLANE_AXES: np.stack([axes, axes]),
+        names.PLANE_INPUTS: random.uniform(-1, 1, (40, 2)),
+        names.PLANE_LABELS: np.stack([x, -x], -1).astype(np.float16),
+        names.PLANE_DOMAIN: y.astype(np.float16),
+        names.PLANE_LINES: np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),
+    }
+
+
 def write_run(client, experiment_id: str, description: dict[str, dict], folder: Path, **options) -> str:
     """Write one run; options: status, start_ms, curves and evaluations (False for none, bytes for exactly these)."""
     from mlflow.entities import Metric, Param

@@ -13,6 +13,7 @@ from datasets import DomainPair, Evaluation, Labelled, Unlabelled, load_pair
 from experiments.errors import NonFiniteLoss
 from experiments.experiment import Experiment
 from experiments.methods import METHODS
+from experiments.methods.fitted import Fitted
 from experiments.networks import Networks
 from experiments.networks.mnist import MnistModern
 from experiments.networks.moons import Moons
@@ -29,6 +30,7 @@ from grl.schedules import InverseDecay
 ROUNDING = 30 * math.sqrt(128) * torch.finfo(torch.float32).eps  # 4e-5
 
 CPU = Machine(device="cpu")
+BY_STEPS = {name: method for name, method in METHODS.items() if not issubclass(method, Fitted)}
 
 
 @pytest.fixture(scope="session")

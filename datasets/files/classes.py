@@ -1,0 +1,75 @@
+"""From labels as people write them to the numbers of classes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets.errors import DatasetError
+from datasets.files.prepared import Arrays
+from datasets.files.samples import Samples
+
+
+def number_classes(splits: Mapping[str, Samples], wanted: Sequence[str], place: str) -> tuple[tuple[str, ...], Arrays]:
+    """Number the classes from 0: named ones in the order of their names, other labels ascending.
+
+    Args:
+        splits: "train", and "test" where there is one.
+        wanted: as for `choose_classes`.
+        place: what is read, for messages.
+
+    Returns:
+        Class names, and `<split>_inputs` with `<split>_labels`.
+
+    Raises:
+        DatasetError: names that do not fit the labels, or a label that only the test split has.
+    """
+    train = splits["train"]
+    values = np.arange(len(train.class_names)) if train.class_names else np.unique(train.labels)
+    names, kept = choose_classes(train.class_names or tuple(map(str, values)), wanted, place)
+    arrays: Arrays = {}
+    for split, samples in splits.items():
+        if len(samples.labels) != len(samples.inputs):
+            raise DatasetError(
+                f"{place}: {split} labels must be one for each of {len(samples.inputs)} inputs, "
+                f"got {len(samples.labels)}"
+            )
+        if not (known := np.isin(samples.labels, values)).all():
+            stranger, shown = samples.labels[~known][0], ", ".join(map(str, values[:20]))
+            raise DatasetError(f"{place}: {split} label {stranger} is not among those of the classes, {shown}")
+        labels = renumber(np.searchsorted(values, samples.labels), kept, len(values))
+        arrays[f"{split}_inputs"], arrays[f"{split}_labels"] = samples.inputs[labels >= 0], labels[labels >= 0]
+    return names, arrays
+
+
+def choose_classes(names: Sequence[str], wanted: Sequence[str], place: str) -> tuple[tuple[str, ...], list[int]]:
+    """Choose among classes by name; or name them, where they are only numbered.
+
+    Args:
+        names: of all, in the order of their numbers.
+        wanted: those that are kept, in this order; or, of classes that are called by numbers, what to call all of them.
+            Empty keeps all.
+        place: what is read, for messages.
+
+    Returns:
+        Names of the kept ones, and the numbers that they had.
+
+    Raises:
+        DatasetError: a wanted one is not there.
+    """
+    if not wanted:
+        return tuple(names), list(range(len(names)))
+    unknown = [name for name in wanted if name not in names]
+    if unknown and len(wanted) == len(names) and all(name.lstrip("-").isdecimal() for name in names):
+        return tuple(wanted), list(range(len(names)))
+    if unknown:
+        raise DatasetError(f"{place}: class {unknown[0]!r} is not among its {len(names)}, {', '.join(names)}")
+    return tuple(wanted), [names.index(name) for name in wanted]
+
+
+def renumber(labels: NDArray[Any], kept: Sequence[int], classes: int) -> NDArray[np.int64]:
+    """Number the kept classes in their order; what is not kept becomes -1."""
+    numbers = np.full(classes, -1)
+    numbers[list(kept)] = np.arange(len(kept))
+    return numbers[labels]

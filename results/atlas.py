@@ -1,0 +1,140 @@
+"""The alpha atlas: which family of alpha schedules wins on which pair, of all sweeps over schedules."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from experiments.errors import BadInput
+from experiments.record import names
+from experiments.record.store import answering
+from experiments.validators import LAST, TARGET_ORACLE, find_validator
+from results.caption import describe_origin
+from results.cells import name_cells
+from results.document import Document, Grid
+from results.drawing.base import Material
+from results.reading import FINISHED, read_runs
+from results.selecting import report_last
+from results.table import Request, Table
+from results.words import MARK, fraction
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SWEPT = "sweep_alpha"  # begins the name of every MLflow experiment of a sweep over schedules
+ALPHA = "param.method.alpha"
+OBJECTIVE = "information_maximisation"  # chooses, unless another validator is asked for
+COLUMNS = ["pair", "family", "settings", "setting", "seeds", "score", "accuracy", "sd", "best", "regret"]
+
+
+def make_atlas(client: "MlflowClient", request: Request) -> Table:
+    """Each family's setting that a validator chooses, and what its best one would have given.
+
+    Raises:
+        BadInput: no sweep over schedules is recorded, or the validator's scores are not.
+        Unreachable: the store does not answer.
+    """
+    with answering("the MLflow store does not list its experiments"):
+        found = [each.name for each in client.search_experiments() if each.name.startswith(SWEPT)]
+    if not found:
+        raise BadInput("no sweep over alpha schedules is recorded; make one with: python -m sweeps run alpha_atlas")
+    recorded = read_runs(client, *found)
+    runs = recorded.runs[(recorded.runs["status"] == FINISHED) & recorded.runs[ALPHA].notna()]
+    runs = report_last(name_cells(runs, mixed=True))
+    objective = OBJECTIVE if request.selection in (LAST, TARGET_ORACLE) else request.selection
+    families = compare_families(runs, f"metric.{find_validator(objective).curve}")
+    document = Document(
+        name=request.name,
+        grids=[_tabulate(families)],
+        sentences=put_into_words(families),
+        notes=[
+            f"each family's setting is the one of the largest {objective}, mean over seeds, at the last step; the rows "
+            "of a pair stand in that order, so that its first row is what would be chosen of all",
+            f"{MARK} target labels choose the best of a family in hindsight; regret: best less chosen",
+            "on the seeds of the search, so optimistic: `python -m sweeps report NAME` trains the winner on fresh ones",
+            *(f"not in the table: {count} {reason}" for reason, count in recorded.left_out.items()),
+        ],
+        origin=describe_origin(runs, request.command),
+    )
+    material = Material(runs, families, pd.DataFrame(columns=["run_id", "step", "metric", "value"]), lambda _: None)
+    return Table(material, {"": families}, document)
+
+
+def compare_families(runs: pd.DataFrame, score: str) -> pd.DataFrame:
+    """One row a pair and family of schedules, of each pair the one of the largest score first: `COLUMNS`.
+
+    Args:
+        runs: one row a finished run, with its params and metrics.
+        score: the column that chooses.
+
+    Raises:
+        BadInput: there is no such column.
+    """
+    if score not in runs:
+        raise BadInput(f"{score.removeprefix('metric.')} was not recorded in any sweep over alpha schedules")
+    params = [str(name) for name in runs if str(name).startswith("param.") and name != "param.seed"]
+    keys = runs[params].fillna("").astype(str).agg("\n".join, axis=1)
+    rows = []
+    for (pair, family), of_family in runs.groupby(["param.pair", ALPHA]):
+        settings = of_family.groupby(keys)
+        values = settings[[score, f"metric.{names.TARGET_ACCURACY}"]].mean().dropna()
+        if values.empty:
+            continue
+        chosen = values[score].idxmax()
+        members = settings.get_group(chosen)
+        accuracies = members[f"metric.{names.TARGET_ACCURACY}"].astype(float)
+        best = float(values[f"metric.{names.TARGET_ACCURACY}"].max())
+        numbers = (
+            float(values[score].max()),
+            accuracies.mean(),
+            accuracies.std(ddof=1),
+            best,
+            best - accuracies.mean(),
+        )
+        rows.append((pair, family, len(values), _show(members.iloc[0]), len(members), *numbers))
+    families = pd.DataFrame(rows, columns=COLUMNS)
+    return families.sort_values(["pair", "score"], ascending=[True, False], ignore_index=True)
+
+
+def _show(run: pd.Series) -> str:
+    fields = {str(name).partition(f"{ALPHA}.")[2]: value for name, value in run.items()}
+    given = {name: value for name, value in fields.items() if name and isinstance(value, str) and value != "None"}
+    return " ".join(f"{name}={_short(value)}" for name, value in given.items())
+
+
+def _short(value: str) -> str:
+    try:
+        return f"{float(value):.3g}"
+    except ValueError:
+        return value
+
+
+def put_into_words(families: pd.DataFrame) -> list[str]:
+    """What would be chosen on each pair, and what it costs."""
+    lines = []
+    for pair, rows in families.groupby("pair", sort=False):
+        first, best = rows.iloc[0], rows.loc[rows["best"].idxmax()]
+        title = str(pair).replace("_to_", " → ")
+        lines.append(
+            f"{title}: {first['family']} would be chosen, {fraction(first['accuracy'])}; the "
+            f"best setting in hindsight is of {best['family']}, {fraction(best['best'])}: regret "
+            f"{fraction(best['best'] - first['accuracy'])}"
+        )
+    return lines
+
+
+def _tabulate(families: pd.DataFrame) -> Grid:
+    rows = [
+        [
+            row["family"],
+            row["setting"],
+            " ± ".join(filter(None, (fraction(row["accuracy"]), fraction(row["sd"])))),
+            str(row["seeds"]),
+            fraction(row["best"]),
+            fraction(row["regret"]),
+            str(row["settings"]),
+        ]
+        for row in families.to_dict("records")
+    ]
+    headings = ["family", "chosen", "target", "n", f"best {MARK}", "regret", "settings"]
+    groups = [str(pair).replace("_to_", " → ") for pair in families["pair"]]
+    return Grid("families of alpha schedules", headings, rows, 2, groups)

@@ -1,0 +1,116 @@
+"""The validator study: what choosing without target labels costs, over every run that is recorded."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from experiments.validators import LAST
+from results.artifacts import read_curves, read_evaluations
+from results.caption import describe_origin
+from results.cells import UPPER, name_cells
+from results.document import Document, Grid
+from results.drawing.base import Material
+from results.judging import FEWEST_EVALUATIONS, FEWEST_PAIRS, FEWEST_SETTINGS, average, judge, score_steps
+from results.reading import FINISHED, list_experiments, read_runs
+from results.selecting import report_last
+from results.table import Request, Table
+from results.words import fraction, p_value
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+HEADINGS = ["validator", "runs", "rank corr.", "regret", "worst", "settings", "rank corr.", "regret"]
+
+
+def make_study(client: "MlflowClient", request: Request) -> Table:
+    """Every finished run that chose among steps, but those trained on target labels.
+
+    Raises:
+        BadInput: no run is recorded.
+        Unreachable: the store does not answer.
+    """
+    recorded = read_runs(client, *list_experiments(client)["name"])
+    finished = recorded.runs[(recorded.runs["status"] == FINISHED) & (recorded.runs["param.method"] != UPPER)]
+    runs = report_last(name_cells(finished, mixed=True))
+    addresses = dict(zip(map(str, runs.index), runs["artifacts"], strict=True))
+    curves, problems = read_curves(addresses)
+    scores = score_steps(curves)
+    by_pair, by_method = judge(runs, scores, "pair"), judge(runs, scores, "method")
+    overall = average(by_pair)
+    document = Document(
+        name=request.name,
+        grids=[
+            _tabulate("over all pairs", overall, "mean over pairs"),
+            _tabulate("pair by pair", by_pair, "pair"),
+            _tabulate("method by method", by_method, "method"),
+        ],
+        sentences=put_into_words(overall, by_pair),
+        notes=[
+            "regret: target accuracy of the best step of a run less that of the step that a validator chooses; worst: "
+            "the largest of a run; mean over runs, then over pairs",
+            "rank corr.: Spearman's, of a validator's score with target accuracy over the steps of a run, mean over "
+            "runs; and over settings, which are runs that differ in their seed alone, at their last step",
+            f"last: the last step, whose score is its number; runs of fewer than {FEWEST_EVALUATIONS} evaluations and "
+            f"pairs of fewer than {FEWEST_SETTINGS} settings are left out; target only is left out",
+            "target labels measure the regret; they choose nothing",
+        ],
+        origin=describe_origin(runs, request.command),
+    )
+    material = Material(runs, by_pair, curves, lambda run_id: read_evaluations(run_id, addresses[run_id]))
+    return Table(material, {"": overall, "_pairs": by_pair, "_methods": by_method}, document, problems)
+
+
+def put_into_words(overall: pd.DataFrame, by_pair: pd.DataFrame) -> list[str]:
+    """Which validator, when?"""
+    lines = []
+    steps = overall[overall["runs"] > 0].set_index("validator")
+    if len(steps) > 1:
+        least, safest = steps["regret"].idxmin(), steps["worst"].idxmin()
+        wins = by_pair[by_pair["runs"] > 0].sort_values("regret", kind="stable").drop_duplicates("pair")["validator"]
+        often = wins.value_counts()
+        lines.append(
+            f"which step? over {steps['runs'].max():.0f} runs on {steps['pairs'].max():.0f} pairs {_name(least)} has "
+            f"the smallest mean regret, {fraction(steps['regret'][least])} "
+            f"({fraction(steps['worst'][least])} at worst), and "
+            f"{_name(safest)} the smallest at worst, {fraction(steps['worst'][safest])}; the last step has "
+            f"{fraction(steps['regret'].get(LAST, np.nan))} ({fraction(steps['worst'].get(LAST, np.nan))} at worst); "
+            f"smallest of a pair most often: {_name(str(often.index[0]))}, on {often.iloc[0]} of {len(wins)}"
+        )
+        shown = steps[(steps["p_holm"] < 0.05)]
+        if steps["p_holm"].isna().all():
+            lines.append(f"no test of that: fewer than {FEWEST_PAIRS} pairs, or no spread")
+        elif shown.empty:
+            lines.append("none is shown to differ from taking the last step (paired t-test over pairs, Holm)")
+        for name, row in shown.iterrows():
+            side = "below" if row["less_than_last"] < 0 else "above"
+            size = fraction(abs(row["less_than_last"]))
+            lines.append(f"{_name(str(name))}: regret {side} the last step's by {size} ({p_value(row['p_holm'])})")
+    settings = overall[overall["settings"] > 0].set_index("validator")
+    if len(settings):
+        least, most = settings["settings_regret"].idxmin(), settings["settings_correlation"].idxmax()
+        lines.append(
+            f"which setting? among {settings['settings'].max():.0f} settings {_name(least)} has the smallest mean "
+            f"regret, {fraction(settings['settings_regret'][least])}, and {_name(most)} the largest rank correlation, "
+            f"{fraction(settings['settings_correlation'][most])}"
+        )
+    return lines or ["no run has enough evaluations, and no pair enough settings: nothing is judged"]
+
+
+def _name(validator: str) -> str:
+    return validator.replace("_", " ")
+
+
+def _tabulate(title: str, frame: pd.DataFrame, by: str) -> Grid:
+    rows = [
+        [
+            _name(row["validator"]),
+            str(row["runs"]),
+            *(fraction(row[name]) for name in ("correlation", "regret", "worst")),
+            str(row["settings"] or ""),
+            *(fraction(row[name]) for name in ("settings_correlation", "settings_regret")),
+        ]
+        for row in frame.to_dict("records")
+    ]
+    groups = [str(value) for value in frame[by]] if by in frame else [by] * len(rows)
+    return Grid(title, HEADINGS, rows, 1, groups)

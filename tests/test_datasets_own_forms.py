@@ -1,0 +1,213 @@
+"""The forms in which people have their data: each becomes a domain, or is refused in one line."""
+
+import re
+
+import numpy as np
+import pandas
+import pytest
+import torch
+from PIL import Image
+from scipy.io import savemat
+from torch.utils.data import TensorDataset
+from torchvision import datasets as published
+from torchvision import transforms
+
+from datasets import DatasetError, Layout, add_domain, add_features, find_backbone, load_pair
+from datasets.__main__ import main
+from datasets.domains import find_domain
+from datasets.domains.preparing import prepare_domain
+from tests.test_datasets_own import draw_folder
+
+FEATURES = np.arange(24.0).reshape(6, 4)
+LABELS = np.array([0, 1, 2, 0, 1, 2])
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRL_PREPARED", str(tmp_path / "prepared"))
+    monkeypatch.setenv("GRL_DATA", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+
+
+def arrays_of(name):
+    return prepare_domain(find_domain(name)).arrays
+
+
+def write_list(path, lines):
+    path.write_text("".join(f"{one} {label}\n" for one, label in lines))
+    return path
+
+
+def test_a_list_as_office_home_has_it(tmp_path):
+    """Its classes have their folders' names, so it makes a pair with folders; some paths contain a space."""
+    folder = draw_folder(tmp_path / "Art", classes=("Alarm Clock", "Bike"))
+    lines = [(f"Art/{name}/{i}.png", label) for i in (0, 1, 2) for label, name in enumerate(("Alarm Clock", "Bike"))]
+    write_list(tmp_path / "art.txt", lines)
+    domain = add_domain("art", tmp_path / "art.txt", write_list(tmp_path / "test.txt", lines[:1]))
+    assert (domain.class_names, domain.counts) == (("Alarm Clock", "Bike"), (6, 1))
+    add_domain("folder", folder)
+    pair = load_pair("folder_to_art")
+    assert pair.source.inputs[0].tolist() == pair.target.inputs[0].tolist()
+    assert arrays_of("art")["train_labels"].tolist() == [0, 1] * 3
+
+
+def test_a_list_whose_images_lie_elsewhere(tmp_path):
+    draw_folder(tmp_path / "train", classes=("0", "1"))
+    (tmp_path / "lists").mkdir()
+    lines = [("0/0.png", 3), ("1/1.png", 10), ("0/2.png", 10)]
+    write_list(tmp_path / "lists" / "image_list.txt", lines)
+    arguments = ["add", "visda", "lists/image_list.txt", "--images", "train", "--classes", "plane", "car"]
+    assert main(arguments) == 0
+    assert find_domain("visda").class_names == ("plane", "car")
+    assert arrays_of("visda")["train_labels"].tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nowhere.png 0\n", r"x\.txt line 1: there is no image .*nowhere\.png"),
+        ("p/cat/0.png 0\n\np/cat/1.png\n", r"x\.txt line 3 must be a path and a label, got 'p/cat/1\.png'"),
+        ("\n", r"x\.txt names no image"),
+        ("p/cat/0.png 0\n", "class_names must be at least two different names"),
+        ("p/cat/empty.png 0\np/dog/0.png 1\n", r"empty\.png cannot be read: "),
+    ],
+)
+def test_bad_lists(tmp_path, text, message):
+    (draw_folder(tmp_path / "p") / "cat" / "empty.png").write_bytes(b"")
+    (tmp_path / "x.txt").write_text(text)
+    with pytest.raises(DatasetError, match=message) as caught:
+        add_domain("x", tmp_path / "x.txt")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_images_of_every_kind_beside_each_other(tmp_path):
+    """Sizes, modes and formats differ; systems leave their files; a camera was held upright."""
+    for name in ("cat", "dog"):
+        folder = tmp_path / "photos" / "train" / name
+        folder.mkdir(parents=True)
+        (folder / ".DS_Store").write_bytes(b"Bud1")
+        for i, mode in enumerate(("L", "P", "RGBA", "CMYK", "I;16", "1")):
+            picture = Image.new("RGB", (20 + i, 30), (200, 200, 200))
+            grey = Image.fromarray(np.full((30, 20), 200 * 257, np.uint16))
+            picture = grey if mode == "I;16" else picture.convert(mode)
+            picture.save(folder / f"{i}.{'tif' if mode == 'CMYK' else 'png'}")
+        Image.new("RGB", (20, 40), (200, 200, 200)).save(folder / "x.webp")
+        turned = Image.new("RGB", (40, 20), (200, 200, 200))
+        turned.paste((0, 0, 0), (0, 0, 20, 20))
+        exif = turned.getexif()
+        exif[274] = 6  # held upright: what is stored on the left belongs on top
+        turned.save(folder / "y.jpg", exif=exif, quality=95)
+    domain = add_domain("photos", tmp_path / "photos", size=16)
+    assert domain.counts == (16, 0)
+    inputs = arrays_of("photos")["train_inputs"].astype(int)
+    assert np.abs(inputs[[0, 1, 2, 3, 4, 6]] - 200).max() <= 15  # the palette has no 200
+    assert inputs[7, :7].max() < 20
+    assert inputs[7, 9:].min() > 180
+
+
+def test_npz_and_mat_with_other_keys(tmp_path):
+    np.savez(tmp_path / "x.npz", webcam_x=FEATURES, webcam_y=LABELS)
+    with pytest.raises(DatasetError, match="it holds webcam_x, webcam_y; name them with --inputs and --labels"):
+        add_domain("x", tmp_path / "x.npz")
+    assert main(["add", "x", "x.npz", "--inputs", "webcam_x", "--labels", "webcam_y"]) == 0
+    savemat(tmp_path / "y.mat", {"fts": FEATURES, "labels": LABELS[:, None] + 1})
+    assert main(["add", "y", "y.mat", "y.mat", "--inputs", "fts", "--classes", "0", "1", "2"]) == 0
+    pair = load_pair("x_to_y")
+    torch.testing.assert_close(pair.source.inputs, pair.target.inputs)
+    assert pair.evaluation.target_test.labels.tolist() == pair.source.labels.tolist() == LABELS.tolist()
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_tables(tmp_path, ending):
+    columns = {f"f{i}": FEATURES[:, i] for i in range(4)}
+    table = pandas.DataFrame({"label": np.array(["car", "bus", "van"])[LABELS], **columns})
+    write = (lambda frame, path: frame.to_csv(path, index=False)) if ending == "csv" else pandas.DataFrame.to_parquet
+    write(table, tmp_path / f"x.{ending}")
+    domain = add_domain("x", tmp_path / f"x.{ending}", layout=Layout(labels="label"))
+    assert domain.class_names == ("bus", "car", "van")
+    assert arrays_of("x")["train_inputs"].tolist() == FEATURES.tolist()
+    assert arrays_of("x")["train_labels"].tolist() == [1, 0, 2, 1, 0, 2]
+    kept = add_domain("x", tmp_path / f"x.{ending}", layout=Layout(labels="label"), class_names=("van", "bus"))
+    assert (kept.class_names, kept.counts) == (("van", "bus"), (4, 0))
+    assert arrays_of("x")["train_labels"].tolist() == [1, 0, 1, 0]
+    with pytest.raises(DatasetError, match=f"x.{ending} has no column labels, it has label, f0, f1, f2, f3; name them"):
+        add_domain("x", tmp_path / f"x.{ending}")
+    write(table.assign(file="a.png"), tmp_path / f"y.{ending}")
+    with pytest.raises(DatasetError, match="column file does not hold numbers"):
+        add_domain("y", tmp_path / f"y.{ending}", layout=Layout(labels="label"))
+
+
+def test_a_table_with_a_column_of_lists(tmp_path):
+    pandas.DataFrame({"embedding": list(FEATURES), "y": LABELS}).to_parquet(tmp_path / "x.parquet")
+    add_domain("x", tmp_path / "x.parquet", layout=Layout(inputs="embedding", labels="y"))
+    assert arrays_of("x")["train_inputs"].tolist() == FEATURES.tolist()
+
+
+def test_sparse_files_of_other_labels_and_lengths(tmp_path):
+    (tmp_path / "a.svmlight").write_text("-1 0:2 3:1\n1 1:1\n")
+    (tmp_path / "b.svmlight").write_text("1 0:5 5:1\n2 0:1\n")
+    named = {"class_names": ("bad", "good"), "layout": Layout(features=6)}
+    add_domain("a", tmp_path / "a.svmlight", **named)
+    add_domain("b", tmp_path / "b.svmlight", **named)
+    assert load_pair("a_to_b").shape == (6,)
+    (tmp_path / "c.svmlight").write_text("1 0:5 5:1\n-1 0:1\n")
+    add_domain("c", tmp_path / "a.svmlight", tmp_path / "c.svmlight")  # features that the training file never uses
+    assert arrays_of("c")["train_inputs"].shape == arrays_of("c")["test_inputs"].shape == (2, 6)
+    add_domain("d", tmp_path / "a.svmlight")
+    with pytest.raises(DatasetError, match=r"shapes do not fit: c has \(6,\), d has \(4,\)"):
+        load_pair("c_to_d")
+
+
+def test_arrays_in_memory():
+    images = np.arange(6 * 25, dtype=np.uint8).reshape(6, 5, 5)
+    domain = add_domain("images", (images, LABELS), (torch.from_numpy(images[:2]), [2, 0]), class_names=("a", "b", "c"))
+    assert (domain.shape, domain.class_names, domain.counts) == ((5, 5, 1), ("a", "b", "c"), (6, 2))
+    add_domain("words", (FEATURES, ["x", "y", "z"] * 2))
+    assert find_domain("words").class_names == ("x", "y", "z")
+    assert find_domain("words").origin == "tuple in Python"
+
+
+def test_data_sets_of_torch(tmp_path):
+    folder = draw_folder(tmp_path / "photos")
+    add_domain("folder", folder)
+    for name, transform in (("pillow", None), ("tensors", transforms.ToTensor())):
+        add_domain(name, published.ImageFolder(str(folder), transform))
+        assert find_domain(name).class_names == ("cat", "dog")
+        assert arrays_of(name)["train_inputs"].tolist() == arrays_of("folder")["train_inputs"].tolist()
+    add_domain("features", TensorDataset(torch.from_numpy(FEATURES), torch.from_numpy(LABELS)))
+    assert arrays_of("features")["train_inputs"].tolist() == FEATURES.tolist()
+    assert arrays_of("features")["train_labels"].tolist() == LABELS.tolist()
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (TensorDataset(torch.randn(4, 3, 8, 8) * 3, torch.arange(4)), r"fractions must lie in \[0, 1\], got -"),
+        (TensorDataset(torch.zeros(4, 5, 8, 8), torch.arange(4)), r"pixels of 1 or 3 channels, got shape \(5, 8, 8\)"),
+        (TensorDataset(torch.zeros(4, 2)), r"each sample of a data set must be \(input, label\), got tuple"),
+        ([(np.zeros(2), 0), (np.zeros(3), 1)], r"must have one shape, got \(2,\) and \(3,\)"),
+        ([(np.zeros(2), 0.5), (np.zeros(2), 1)], r"labels must be whole numbers, got 0\.5"),
+        ([], "there is no training sample|inputs must be uint8"),
+        (7, r"source must be a path, \(inputs, labels\), or have a length and an index, got 7"),
+        ((FEATURES, LABELS[:2]), "train labels must be one for each of 6 inputs, got 2"),
+        ((FEATURES.astype(object), LABELS), "in memory: inputs must be uint8"),
+    ],
+)
+def test_bad_data_in_memory(source, message):
+    with pytest.raises(DatasetError, match=message) as caught:
+        add_domain("x", source)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_classes_that_differ_are_chosen_by_name(tmp_path):
+    add_domain("a", draw_folder(tmp_path / "a", classes=("cat", "dog", "eel")))
+    add_domain("b", draw_folder(tmp_path / "b", classes=("cat", "dog", "fox")))
+    with pytest.raises(DatasetError, match=r"classes differ, .*class_names can choose among those of both: cat, dog"):
+        load_pair("a_to_b")
+    assert load_pair("a_to_b", class_names=["dog", "cat"]).source.labels.tolist() == [1, 1, 1, 0, 0, 0]
+    assert main(["add", "a2", "a", "--classes", "dog", "cat"]) == 0
+    add_domain("b2", tmp_path / "b", class_names=("dog", "cat"))
+    assert load_pair("a2_to_b2").class_names == ("dog", "cat")
+    assert add_features("a2", find_backbone("shufflenet_v2_x0_5", "random")).class_names == ("dog", "cat")
+    with pytest.raises(DatasetError, match=re.escape("class 'fox' is not among its 3, cat, dog, eel")):
+        add_domain("a2", tmp_path / "a", class_names=("cat", "fox"))
