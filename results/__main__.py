@@ -33,8 +33,8 @@ of: python -m experiments run --help
 Print TABLE, write it with its figures, and keep both in MLflow. TABLE is one of python -m results list: a table that
 has a name, or what was launched.
 
-  --selection V      report the step that V chooses, last unless told: one of those below, or a validator of your own
-                     by its import path; target_oracle looks at target labels (†)
+  --selection V      report the step that V chooses, last unless the table has another: one of those below, or one of
+                     your own by its import path; target_oracle looks at target labels (†)
   --figure F         draw F, which may be given again: one of those below, one of your own by its import path, or none
   --mixed            let runs of different data, commit, torch version or device share a cell
   --run-figures      give every run in MLflow a figure of its own curves
@@ -98,14 +98,13 @@ def build(name: str, arguments: Sequence[str]) -> int:
     # Imported late: `--help` and mistyped commands answer at once.
     from rich.console import Console
 
-    from experiments.validators import LAST
     from results.building import build
     from results.catalogue import find_entry
 
     entry = find_entry(name)
     request = entry.request(
         name,
-        selection=options.get("--selection", [LAST])[-1],
+        selection=options.get("--selection", [entry.selection])[-1],
         figures=[name for name in options.get("--figure", entry.figures) if name != "none"],
         mixed="--mixed" in options,
         run_figures="--run-figures" in options,

@@ -112,7 +112,7 @@ def put_into_words(families: pd.DataFrame) -> list[str]:
     """What would be chosen on each pair, and what it costs."""
     lines = []
     for pair, rows in families.groupby("pair", sort=False):
-        first, best = rows.iloc[0], rows.loc[rows["best"].idxmax()]
+        first, best = rows.iloc[0], rows.sort_values("best").iloc[-1]
         title = str(pair).replace("_to_", " → ")
         lines.append(
             f"{title}: {first['family']} would be chosen, {fraction(first['accuracy'])}; the "

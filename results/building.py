@@ -89,8 +89,9 @@ def show(table: Table, console: Console) -> None:
             console.print(grid.title, style="italic", highlight=False)
             for rendered in render_grid(grid):
                 console.print(rendered, "")
-    if not table.document.grids[1].rows:
-        console.print(table.document.sentences[0], markup=False, highlight=False)
+    if not any("verdict" in grid.headings for grid in table.document.grids if grid.rows):  # which says the same
+        for line in table.document.sentences:
+            console.print(line, markup=False, highlight=False)
     for line in [*table.document.notes, table.document.origin]:
         console.print(line, style="dim", markup=False, highlight=False)
 

@@ -100,7 +100,7 @@ def describe_own(runs: pd.DataFrame) -> list[str]:
             told.append(f"{name.removeprefix('param.')} {' and '.join(values)}")
         if told:
             more = f"; {len(differing) - MOST_TOLD} more" if len(differing) > MOST_TOLD else ""
-            title = title_pair(group[f"tag.{names.PAIR_TITLE}"].iloc[-1], recipe)
+            title = title_pair(group[f"tag.{names.PAIR_TITLE}"].iloc[-1], str(recipe))
             lines.append(f"by method on {title}: {'; '.join(told)}{more}")
     return lines
 

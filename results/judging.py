@@ -81,7 +81,7 @@ def _judge_settings(settings: pd.DataFrame, validator: str) -> tuple[int, float,
     accuracy, score = given[names.TARGET_ACCURACY], given[validator]
     changes = accuracy.nunique() > 1 and score.nunique() > 1
     correlation = float(accuracy.rank().corr(score.rank())) if changes else np.nan
-    return len(given), correlation, float(accuracy.max() - accuracy[score.idxmax()])
+    return len(given), correlation, float(accuracy.max() - accuracy.iloc[int(score.argmax())])
 
 
 def average(by_pair: pd.DataFrame) -> pd.DataFrame:

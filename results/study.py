@@ -66,7 +66,7 @@ def put_into_words(overall: pd.DataFrame, by_pair: pd.DataFrame) -> list[str]:
     lines = []
     steps = overall[overall["runs"] > 0].set_index("validator")
     if len(steps) > 1:
-        least, safest = steps["regret"].idxmin(), steps["worst"].idxmin()
+        least, safest = str(steps["regret"].idxmin()), str(steps["worst"].idxmin())
         wins = by_pair[by_pair["runs"] > 0].sort_values("regret", kind="stable").drop_duplicates("pair")["validator"]
         often = wins.value_counts()
         lines.append(
@@ -88,7 +88,10 @@ def put_into_words(overall: pd.DataFrame, by_pair: pd.DataFrame) -> list[str]:
             lines.append(f"{_name(str(name))}: regret {side} the last step's by {size} ({p_value(row['p_holm'])})")
     settings = overall[overall["settings"] > 0].set_index("validator")
     if len(settings):
-        least, most = settings["settings_regret"].idxmin(), settings["settings_correlation"].idxmax()
+        least, most = (
+            str(settings["settings_regret"].idxmin()),
+            str(settings["settings_correlation"].idxmax()),
+        )
         lines.append(
             f"which setting? among {settings['settings'].max():.0f} settings {_name(least)} has the smallest mean "
             f"regret, {fraction(settings['settings_regret'][least])}, and {_name(most)} the largest rank correlation, "

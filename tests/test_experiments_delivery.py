@@ -400,7 +400,7 @@ def test_a_new_experiment_says_how_its_runs_are_compared_and_offers_views(client
     tags = client.get_experiment(experiment_id).tags
     assert "python -m results build views" in tags["mlflow.note.content"]
     views = {json.loads(value)["name"]: json.loads(value)["state"] for key, value in tags.items() if "View" in key}
-    assert list(views) == ["every run", "mean over seeds"]
+    assert list(views) == ["every run", "mean over seeds", "pick what to compare"]
     # As MLflow's page packs its state: zlib, then base64, behind the name of the method.
     pages = {
         name: json.loads(zlib.decompress(b64decode(state.removeprefix("deflate;")))) for name, state in views.items()

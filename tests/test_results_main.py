@@ -57,7 +57,7 @@ def test_list_shows_what_can_be_built(store: Path, capsys: pytest.CaptureFixture
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["toy", "18", "16", "2026-01-02", "00:00", "UTC"] in lines
     assert ["unfinished", "1", "0"] in lines
-    assert lines[-1] == "next: python -m results build NAME".split()
+    assert lines[-1] == "next: python -m results plan TABLE".split()
 
 
 def test_an_unknown_name_is_one_line(store: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,7 +35,12 @@ _PAGE: dict[str, Any] = {
     "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
 }
 _BY_SETTING = {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": names.SETTING}]}
-VIEWS: dict[str, dict[str, Any]] = {"every run": {}, "mean over seeds": {"groupBy": _BY_SETTING}}
+_MEANS = {"groupBy": _BY_SETTING, "orderByKey": f"metrics.`{names.TARGET_ACCURACY}`"}
+VIEWS: dict[str, dict[str, Any]] = {
+    "every run": {},
+    "mean over seeds": _MEANS,
+    "pick what to compare": _MEANS | {"runsHiddenMode": "HIDE_ALL"},  # charts show what is then picked
+}
 
 
 def describe_views() -> dict[str, str]:

@@ -49,14 +49,16 @@ def draw_confusions(counts: Mapping[str, np.ndarray], title: str) -> Figure:
             axis.set_axis_off()
         for axis, (heading, matrix) in zip(panels.flat, counts.items(), strict=False):
             shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-            image = axis.imshow(shares, vmin=0, vmax=1, cmap="Blues")
+            axis.imshow(shares, vmin=0, vmax=1, cmap="Blues")
             axis.set_title(f"{heading}: accuracy {fraction(np.trace(matrix) / matrix.sum())}", loc="left")
             axis.set(xlabel="predicted class", ylabel="true class")
             axis.grid(False)
             if len(matrix) <= MOST_NUMBERED:
                 axis.set(xticks=range(len(matrix)), yticks=range(len(matrix)))
                 _number(axis, shares)
-        figure.colorbar(image, ax=panels, shrink=0.7, label="share of the true class; numbers in per cent")
+        figure.colorbar(
+            panels[0, 0].images[0], ax=panels, shrink=0.7, label="share of the true class; numbers in per cent"
+        )
         figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     return figure
 
