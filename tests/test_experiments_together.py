@@ -292,7 +292,7 @@ def test_what_gains_nothing_is_trained_alone():
     assert not can_be_together(small_moons(), dataclasses.replace(CPU, compile="inductor"))
 
 
-@pytest.mark.parametrize("name", [name for name, network in NETWORKS.items() if network.together > 1])
+@pytest.mark.parametrize("name", [name for name, network in NETWORKS.items() if network().together > 1])
 def test_what_is_stacked_has_neither_batch_norm_nor_dropout(name):
     """Their running averages and random masks are not stacked."""
     networks = build_networks(NETWORKS[name](), DANN().heads, shape=(2,), classes=2, seed=0)
