@@ -259,8 +259,10 @@ def test_interrupt_is_not_a_traceback(capsys, monkeypatch):
 
 def test_as_a_process(tmp_path):
     root = Path(__file__).resolve().parents[1]
-    command = [sys.executable, "-m", "datasets", "prepare", "office31_amazon"]
+    command = [sys.executable, "-m", "datasets", "prepare", "office_caltech10_dslr_googlenet"]
     done = subprocess.run(command, cwd=root, env=os.environ, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: office31/amazon/images cannot be fetched by a program: download ")
+    assert done.stderr.startswith(
+        "error: office_caltech10/features/GoogleNet1024/dslr.mat cannot be fetched by a program: download "
+    )
     assert done.stderr.count("\n") == 1

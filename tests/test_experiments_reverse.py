@@ -18,6 +18,7 @@ from experiments.record.folder import folder_of, is_finished, read_points
 from experiments.training.machine import AUTOMATIC
 from experiments.work.bundles import bundle
 from experiments.work.done import is_done
+from experiments.work.driver import Outcome
 from experiments.work.model import load_model
 from experiments.work.pairs import first_weights, open_pair
 from experiments.work.run import train_runs
@@ -172,25 +173,29 @@ CHOOSING = '''
 '''
 
 
-def test_a_recipe_chooses_by_what_it_has_trained(runs, own, capsys):
+def test_a_recipe_chooses_by_what_it_has_trained(runs, own, capsys, monkeypatch):
     own("choosing_recipe", CHOOSING)
-    name = "choosing_recipe:table"
-    line = ["--steps", "30", "--evaluate-every", "10", "--workers", "1"]
+    name, line = "choosing_recipe:table", ["--steps", "10", "--evaluate-every", "10"]
+    begun: list[tuple[str, int]] = []
+
+    def work_off(experiments, recorded_as, **_):  # in this process
+        begun.append((recorded_as, len(experiments)))
+        train_runs(experiments)
+        return Outcome()
+
+    monkeypatch.setattr("experiments.work.driver.work_off", work_off)
 
     def shown() -> list[str]:
-        assert run_command(commands.main, ["show", name, *line[:4]]) == 0
+        assert run_command(commands.main, ["show", name, *line]) == 0
         return [each.split()[0] for each in capsys.readouterr().out.splitlines()]
 
     assert len(shown()) == 2
     assert run_command(commands.main, ["run", name, *line]) == 0
-    out = capsys.readouterr().out
-    assert "recorded in MLflow as 'table_search'" in out
-    assert "recorded in MLflow as 'table'" in out
+    assert begun == [("table_search", 2), ("table_search", 2), ("table", 2)]
+    capsys.readouterr()
     listed = shown()
     assert len(listed) == 5  # two there, two back, and the second seed of the chosen one
     assert all(is_finished(folder_of(each)) for each in listed)
-    assert run_command(commands.main, ["run", name, *line]) == 0
-    assert "2 of 2 runs are already done" in capsys.readouterr().out
     [one] = read_command("run", f"moons_reversed_{listed[0]}", []).experiments
     assert one.hash == listed[2]
 

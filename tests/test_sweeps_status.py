@@ -16,8 +16,7 @@ def test_status_says_what_runs_what_has_ended_and_how(runs):
     ended = Study(changed(sweep, trials=20)).study.get_trials(deepcopy=False)
     pruned = sum(trial.state == TrialState.PRUNED for trial in ended)
     assert pruned
-    study = Study(sweep)
-    pretend(study.next()[0], 5)
+    pretend(Study(sweep).next()[0], 5)
     before = {path: path.read_bytes() for path in runs.rglob("*") if path.is_file()}
     first, running, last = describe_status(sweep)
     assert first == (
@@ -29,7 +28,7 @@ def test_status_says_what_runs_what_has_ended_and_how(runs):
         *_, last = describe_status(sweep)
         assert re.fullmatch(r"at work; about \d+ s left", last)
     assert {path: path.read_bytes() for path in before} == before  # looking changes nothing
-    drive(study, Pretend())
+    drive(Study(sweep), Pretend())
     assert list(describe_status(sweep))[-1] == "done"
 
 

@@ -31,7 +31,7 @@ from sweeps.sweep import Sweep
 from sweeps.work import work_off_sweep
 from tests.support.small_sweeps import LastFirst, small_sweep
 
-TRIALS, SEEDS, WORKERS = 40, 2, 2
+TRIALS, SEEDS, WORKERS = 20, 2, 2
 SCRIPT = f"""
 from rich.console import Console
 from experiments.work.local import Local
