@@ -11,6 +11,7 @@ from experiments.methods.cdan import CDAN
 from experiments.methods.dann import DANN
 from experiments.methods.mdd import MDD
 from experiments.networks import NETWORKS, build_networks
+from experiments.networks.mlp import MLP
 from experiments.networks.shallow import Shallow
 from experiments.optimisers import SGD, Adam
 from experiments.training import together as module
@@ -289,6 +290,8 @@ def test_what_gains_nothing_is_trained_alone():
     assert can_be_together(small_moons(), CPU)
     assert not can_be_together(small_moons(precision="bfloat16"), CPU)
     assert not can_be_together(small_moons(network=NETWORKS["mnist_paper"]()), CPU)
+    assert can_be_together(small_moons(network=MLP()), CPU)
+    assert not can_be_together(small_moons(network=MLP(dropout=0.5)), CPU)
     assert not can_be_together(small_moons(), dataclasses.replace(CPU, compile="inductor"))
 
 
