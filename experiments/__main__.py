@@ -92,7 +92,7 @@ def show(name: str, options: Sequence[str]) -> int:
     if launch.help:
         print(launch.help)
         return 0
-    experiments = launch.experiments
+    experiments = [*launch.experiments]
     while launch.go_on and all(is_finished(folder_of(each.hash)) for each in launch.experiments):
         launch = launch.go_on()  # what a recipe that chooses makes of them
         experiments += [each for each in launch.experiments if each not in experiments]
