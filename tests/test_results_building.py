@@ -204,7 +204,7 @@ def test_an_unwritable_folder_is_named(store: Path, tmp_path: Path) -> None:
 
 def test_a_long_report_points_to_its_table(store: Path) -> None:
     client = open_client(create=False)
-    experiment_id = read_runs(client, "a/b").experiment_id
+    experiment_id = client.get_experiment_by_name("a/b").experiment_id
     for text, shown in (("short", "short"), ("x" * (LONGEST_TEXT + 1), "Too long to be shown here: see `tables/`")):
         run_id = deliver_report(client, experiment_id, [], text, "a command")
         assert client.get_run(run_id).data.tags["mlflow.note.content"].startswith(shown)

@@ -22,7 +22,7 @@ def test_status_says_what_runs_what_has_ended_and_how(runs):
     assert first == (
         f"study {sweep.study_name}: 21 of 23 trials begun; {20 - pruned} complete, {pruned} pruned, 0 failed"
     )
-    assert re.fullmatch(r"  trial 20, dann alpha Constant\(value=[\d.]+\): seed 0 running, seed 1 waits", running)
+    assert re.fullmatch(r"  trial 20, .+: seed 0 running, seed 1 waits", running)
     assert last == "nobody is at work; go on with: python -m sweeps run small"
     with holding(sweep):
         *_, last = describe_status(sweep)

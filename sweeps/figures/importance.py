@@ -11,7 +11,7 @@ from sweeps.sweep import Sweep
 def draw(sweep: Sweep, study: optuna.Study) -> Figure | None:
     """A bar for each parameter, the largest on top."""
     shares = importances(study)
-    if not shares:
+    if len(shares) < 2:
         return None
     names, values = list(shares)[::-1], list(shares.values())[::-1]
     figure = Figure(figsize=(7, 1.2 + 0.4 * len(names)), layout="constrained")
