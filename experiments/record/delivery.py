@@ -9,7 +9,6 @@ the store it holds no lock that a training could need.
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -130,8 +129,6 @@ def _deliver_one(client: "MlflowClient", folder: Path) -> None:
             if destination is None or delivery["status"] == "FINISHED":
                 continue
             whole = describe_whole(folder, description, status)
-            if destination.parents:  # below a trial, seeds differ in nothing else, and a list shows how names begin
-                whole = replace(whole, title=f"seed {whole.params.get('seed')} {whole.title}")
             try:
                 _send(client, whole, destination, delivery)
             except BadInput:

@@ -48,7 +48,7 @@ class Whole:
     def tags_of_mlflow(self, parent: str | None) -> dict[str, str]:
         """What MLflow shows in its columns Source and Version and as description, groups by, and the run above."""
         return {
-            "mlflow.note.content": self.describe(),
+            "mlflow.note.content": self.tags.get("mlflow.note.content") or self.describe(),  # a trial has its own
             names.SETTING: re.sub(r"\bs\d+ ", "", self.title, count=1),
             "mlflow.source.name": self.tags.get(names.COMMAND, "unknown"),
             "mlflow.source.type": "LOCAL",
