@@ -60,7 +60,7 @@ def build_mnist_32(root: Path) -> Arrays:
 DOMAINS = tuple(
     Domain(
         name=name,
-        title="MNIST",
+        title=title,
         class_names=DIGITS,
         shape=(size, size, 1),
         counts=(60_000, 10_000),
@@ -68,9 +68,15 @@ DOMAINS = tuple(
         originals=ORIGINALS,
         digest=digest,
     )
-    for name, size, build, digest in (
-        ("mnist", 28, build_mnist, "8575306e94b5bcf28137a781dd9ad0b58d53230f9c428f8ef6dbece90de215ec"),
-        ("mnist_32", 32, build_mnist_32, "d103971448da64422a45dcdd5388fa7ac305d0a3521055c61c62d483194b0379"),
+    for name, title, size, build, digest in (
+        ("mnist", "MNIST", 28, build_mnist, "8575306e94b5bcf28137a781dd9ad0b58d53230f9c428f8ef6dbece90de215ec"),
+        (
+            "mnist_32",
+            "MNIST 32 × 32",
+            32,
+            build_mnist_32,
+            "d103971448da64422a45dcdd5388fa7ac305d0a3521055c61c62d483194b0379",
+        ),
     )
 )
 PAIRS = (PairEntry(source="mnist", target="svhn"), PairEntry(source="mnist", target="usps"))

@@ -117,9 +117,9 @@ DOMAINS = (
         describe(name, title, partial(build_mnist_m, size=size, counts=counts), size, counts)
         for name, title, size, counts in (
             ("mnist_m", "MNIST-M", 28, EVERY),
-            ("mnist_m_32", "MNIST-M", 32, EVERY),
+            ("mnist_m_32", "MNIST-M 32 × 32", 32, EVERY),
             ("mnist_m_official", "MNIST-M (official counts)", 28, OFFICIAL),
-            ("mnist_m_official_32", "MNIST-M (official counts)", 32, OFFICIAL),
+            ("mnist_m_official_32", "MNIST-M 32 × 32 (official counts)", 32, OFFICIAL),
         )
     ),
     describe("mnist_m_grey", "MNIST-M (grey digits)", build_mnist_m_grey, 28, EVERY),
