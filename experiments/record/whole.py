@@ -49,7 +49,7 @@ class Whole:
         """What MLflow shows in its columns Source and Version and as description, groups by, and the run above."""
         return {
             "mlflow.note.content": self.tags.get("mlflow.note.content") or self.describe(),  # a trial has its own
-            names.SETTING: re.sub(r"\bseed \d+ ", "", self.title, count=1),
+            names.SETTING: re.sub(r"\bs\d+ ", "", self.title, count=1),
             "mlflow.source.name": self.tags.get(names.COMMAND, "unknown"),
             "mlflow.source.type": "LOCAL",
             "mlflow.source.git.commit": self.tags.get(names.COMMIT, "unknown"),
