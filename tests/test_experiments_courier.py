@@ -221,7 +221,7 @@ def test_a_store_that_is_away_stops_no_run_and_gets_it_later(remote, runs, monke
     options = ["--steps", "20", "--evaluate-every", "10", "--log-every", "5", "--workers", "1"]
     assert run_command(main, ["run", "moons", *options]) == 1
     said = capsys.readouterr().out
-    assert "[1/1] dann moons seed 0 [moons]: target accuracy" in said
+    assert "[1/1] dann seed 0 moons [moons]: target accuracy" in said
     assert f"not in MLflow: MLflow store {remote.uri} cannot be reached" in said
     assert "python -m experiments sync" in said
     [result] = runs.glob("*/result.json")

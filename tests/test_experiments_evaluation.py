@@ -149,6 +149,7 @@ def test_what_is_seen_has_the_shapes_that_the_record_promises():
         "shown_labels": (16,),
         "shown_images": (16, 28, 28, 3),
         "shown_logits": (16, 3),
+        "target_right": (6,),
     }
     assert seen["domain_labels"].tolist() == [0] * 48 + [1] * 48
     assert sorted(seen["labels"][:48].tolist()) == sorted(image_pair().evaluation.source_test.labels.tolist())
