@@ -30,7 +30,8 @@ SHAPES = {
     "dtn": (3, 32, 32), "skada_digits": (1, 28, 28),
 }  # fmt: skip
 WIDTHS = {"svhn_paper": 128 * 7 * 7, "gtsrb_paper": 1024, "lenet": 500, "dtn": 512, "skada_digits": 128} | {
-    "raw": 2352, "moons": 32, "shallow": 50, "mlp": 256, "cnn": 1152, "resnet18": 256, "resnet50": 256, "resnet101": 256,
+    "raw": 2352, "moons": 32, "shallow": 50, "mlp": 256, "cnn": 1152,
+    "resnet18": 256, "resnet50": 256, "resnet101": 256,
 }  # fmt: skip
 BIG = ("resnet50", "resnet101")
 
