@@ -110,6 +110,7 @@ def test_one_evaluation_of_many_is_many_evaluations(moons_pair):
         [own] = evaluate(
             lambda inputs, networks=networks: tuple(each.unsqueeze(0) for each in networks.predict(inputs)),
             Samples(moons_pair, mean),
+            networks.get_parameter(networks.last_layer).unsqueeze(0),
         )
         assert found.scores == pytest.approx(own.scores, abs=1e-6)
         assert found.seen.keys() == own.seen.keys()

@@ -59,7 +59,7 @@ def test_a_whole_sweep_in_two_processes(client, runs, capsys, monkeypatch):
     for child in children:
         assert {name: value for name, value in child.data.params.items() if name != "seed"} == good.data.params
         assert child.info.status == "FINISHED"
-        assert f"seed {child.data.params['seed']} " in child.info.run_name
+        assert f"s{child.data.params['seed']} " in child.info.run_name
         assert good.data.metrics.keys() <= child.data.metrics.keys()
         points = read_points(folder_of(child.data.tags["hash"]))
         history = client.get_metric_history(child.info.run_id, "label_loss")
