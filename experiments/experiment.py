@@ -61,7 +61,13 @@ class Experiment:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, base in (("method", Method), ("network", Network), ("lr", Schedule), ("optimiser", Optimiser)):
+        for name, base in (
+            ("method", Method),
+            ("network", Network),
+            ("lr", Schedule),
+            ("optimiser", Optimiser),
+            ("augment", Augment),
+        ):
             if not isinstance(getattr(self, name), base):
                 raise BadInput(f"{name} must be a {base.__name__}, got {getattr(self, name)!r}")
         for name in ("steps", "batch_size", "evaluate_every", "log_every"):

@@ -47,8 +47,10 @@ class Whole:
 
     def tags_of_mlflow(self, parent: str | None) -> dict[str, str]:
         """What MLflow shows in its columns Source and Version and as description, groups by, and the run above."""
+        note = self.tags.get("mlflow.note.content", "")  # a trial's is its own; a run's is its health
+        is_whole = note and self.tags.get(names.KIND) != "run"
         return {
-            "mlflow.note.content": self.tags.get("mlflow.note.content") or self.describe(),  # a trial has its own
+            "mlflow.note.content": note if is_whole else f"{self.describe()}\n\n{note}".strip(),
             names.SETTING: re.sub(r"\bs\d+ ", "", self.title, count=1),
             "mlflow.source.name": self.tags.get(names.COMMAND, "unknown"),
             "mlflow.source.type": "LOCAL",
