@@ -38,7 +38,7 @@ def deliver_report(client: "MlflowClient", experiment_id: str, files: Iterable[P
     client.set_tag(run_id, names.COMMAND, command)
     if len(text) > LONGEST_TEXT:
         text = "Too long to be shown here: see `tables/` among the artifacts."
-    client.set_tag(run_id, "mlflow.note.content", text)
+    client.set_tag(run_id, names.NOTE, text)
     for path in files:
         client.log_artifact(run_id, str(path), "figures" if path.suffix == ".png" else "tables")
     client.set_terminated(run_id)

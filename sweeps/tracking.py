@@ -30,7 +30,6 @@ STATUS = {
 }
 STATE = "state"
 SHOWN_STATE = {TrialState.RUNNING: "INTERRUPTED"}
-NOTE = "mlflow.note.content"
 
 
 def report_study(
@@ -44,7 +43,7 @@ def report_study(
     """
     with answering(f"MLflow store {names.shown_uri()} did not take the study {sweep.study_name}"):
         experiment_id = ensure_experiment(client, f"sweep_{sweep.name}")
-        client.set_experiment_tag(experiment_id, NOTE, describe_experiment(sweep))
+        client.set_experiment_tag(experiment_id, names.NOTE, describe_experiment(sweep))
         above = ensure_parent(client, experiment_id, (sweep.study_name,), None)
         known = _list_trials(client, experiment_id, above)
         for trial in study.get_trials(deepcopy=False, states=tuple(STATUS)):
@@ -54,7 +53,7 @@ def report_study(
                 continue
             run_id = there.info.run_id if there else ensure_parent(client, experiment_id, path, above)
             _write_trial(client, experiment_id, above, run_id, _describe_trial(sweep, trial))
-        client.set_tag(above, NOTE, describe(sweep, study))
+        client.set_tag(above, names.NOTE, describe(sweep, study))
         client.set_tag(above, names.SELECTION, sweep.search.objective)
         if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
             client.set_tag(above, "best", f"trial {study.best_trial.number}: {study.best_trial.user_attrs[SHOWN]}")
@@ -87,7 +86,7 @@ def _describe_trial(sweep: Sweep, trial: FrozenTrial) -> Whole:
         names.PATH: "/".join(destination_of(sweep, trial.number).parents),
         names.COMMAND: launched_as(),
         STATE: SHOWN_STATE.get(trial.state, trial.state.name),
-        NOTE: describe_trial(sweep, trial),
+        names.NOTE: describe_trial(sweep, trial),
     }
     tags |= {"message": trial.user_attrs[FAILURE]} if FAILURE in trial.user_attrs else {}
     ended = trial.datetime_complete or trial.datetime_start

@@ -99,9 +99,14 @@ PATHS += [["arrays", "a", "shape"], ["arrays", "a", "shape", 0], ["arrays", "a",
 
 @given(st.sampled_from(PATHS), JSON)
 @example(["arrays", "a", "shape", 0], -2)
+@example(["arrays", "a", "shape", 0], False)
+@example(["arrays", "a", "offset"], True)
 @example(["arrays", "a", "shape"], [-1])
 @example(["arrays", "a", "offset"], -6)
 @example(["arrays", "a", "dtype"], "|O")
+@example(["arrays", "a", "dtype"], "2f4")
+@example(["bytes"], True)
+@example(["bytes"], None)
 @example([], None)
 @example([], [])
 def test_any_value_in_the_header_opens_or_is_one_line(tmp_path_factory, path, value):

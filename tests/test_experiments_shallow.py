@@ -156,6 +156,8 @@ def test_bad_fields_are_named():
         SA(dimensions=0)
     with pytest.raises(BadInput, match=r"method.after must be a method that trains by steps, got SVM"):
         SA(after=SVM())
+    with pytest.raises(BadInput, match=r"method.after.batch_norm must be joint or separate, got domain_specific"):
+        SVM(after=DANN(batch_norm="domain_specific"))
     with pytest.raises(BadInput, match=r"method.label_smoothing must be 0 of a method without steps, got 0.1"):
         SVM(label_smoothing=0.1)
     inputs, labels = counts(20, 5)

@@ -131,7 +131,19 @@ def test_equal_figures_give_equal_vectors() -> None:
 def test_gaps_stand_between_their_anchors() -> None:
     [axis] = drawn("gaps", *describe_table(TARGETS))["gaps"].axes
     assert [line.get_xdata()[0] for line in axis.lines if line.get_marker() == "o"] == [pytest.approx(0.5)]  # type: ignore[index]
-    assert [text.get_text() for text in axis.get_yticklabels()] == ["DANN, n = 3"]
+    assert axis.get_title(loc="left") == "DANN\nn = 3 seeds"
+    assert len(axis.get_yticklabels()) == 1
+
+
+def test_gaps_have_a_panel_a_method_and_a_line_a_pair() -> None:
+    scores = {"source_only": (0.5,), "dann": (0.7,), "cdan": (0.8,), "target_only": (1.0,)}
+    described = [run for n in range(12) for run in describe_table(scores, f"s{n}_to_t{n}")]
+    axes = drawn("gaps", *described)["gaps"].axes
+    assert [axis.get_title(loc="left").splitlines()[0] for axis in axes] == ["CDAN", "DANN"]
+    for axis, gap in zip(axes, (0.6, 0.4), strict=True):
+        dots = [line for line in axis.lines if line.get_marker() == "o"]
+        assert [line.get_xdata()[0] for line in dots] == [pytest.approx(gap)] * 12  # type: ignore[index]
+        assert [line.get_ydata()[0] for line in dots] == list(range(12))  # type: ignore[index]
 
 
 def test_every_seed_is_a_dot_and_the_mean_a_bar() -> None:

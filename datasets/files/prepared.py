@@ -9,8 +9,8 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,18 +112,27 @@ def open_prepared(path: Path) -> Prepared:
         if start[:8] != MAGIC or 16 + length > size:
             raise DatasetError(f"{path} is not a prepared file (or a damaged one); {ADVICE}")
         content = file.read(length)
-    try:
+    with _decoding(path):
         header = json.loads(content)
         facts, digest, expected = dict(header["facts"]), str(header["digest"]), 16 + length + header["bytes"]
         layout = {name: locate(**entry) for name, entry in header["arrays"].items()}
-    except Exception as error:  # whatever damaged bytes may lead to
-        reason = " ".join(f"{type(error).__name__} {error}".split())
-        raise DatasetError(f"{path} has a damaged header ({reason}); {ADVICE}") from None
     if size != expected or any(span.stop > header["bytes"] for span, _, _ in layout.values()):
         raise DatasetError(f"{path} has {size} bytes, expected {expected}; {ADVICE}")
     data = np.memmap(path, np.uint8, mode="c")[16 + length :]
-    arrays = {name: np.asarray(data[span].view(dtype).reshape(shape)) for name, (span, dtype, shape) in layout.items()}
+    with _decoding(path):
+        arrays = {
+            name: np.asarray(data[span].view(dtype).reshape(shape)) for name, (span, dtype, shape) in layout.items()
+        }
     return Prepared(path=path, facts=facts, digest=digest, arrays=arrays)
+
+
+@contextmanager
+def _decoding(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # whatever damaged bytes may lead to
+        reason = " ".join(f"{type(error).__name__} {error}".split())
+        raise DatasetError(f"{path} has a damaged header ({reason}); {ADVICE}") from None
 
 
 def locate(dtype: str, shape: list[int], offset: int) -> tuple[slice, np.dtype[Any], tuple[int, ...]]:
@@ -136,6 +145,6 @@ def locate(dtype: str, shape: list[int], offset: int) -> tuple[slice, np.dtype[A
         ValueError: numbers that cannot be.
     """
     kind = np.dtype(dtype)
-    if kind.hasobject or not kind.itemsize or any(not isinstance(n, int) or n < 0 for n in (*shape, offset)):
+    if kind.hasobject or not kind.itemsize or any(type(n) is not int or n < 0 for n in (*shape, offset)):
         raise ValueError(f"no array is {dtype} of shape {shape} at {offset}")
     return slice(offset, offset + kind.itemsize * math.prod(shape)), kind, tuple(shape)

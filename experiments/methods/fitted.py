@@ -29,6 +29,8 @@ class Fitted(Method):
             raise BadInput(f"method.label_smoothing must be 0 of a method without steps, got {self.label_smoothing}")
         if isinstance(self.after, Fitted) or not (self.after is None or isinstance(self.after, Method)):
             raise BadInput(f"method.after must be a method that trains by steps, got {self.after!r}")
+        if getattr(self.after, "batch_norm", "") == "domain_specific":
+            raise BadInput("method.after.batch_norm must be joint or separate, got domain_specific")
         if not 0 < self.c < float("inf"):
             raise BadInput(f"method.c must be finite and > 0, got {self.c}")
 

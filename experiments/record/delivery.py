@@ -242,7 +242,7 @@ def ensure_experiment(client: "MlflowClient", name: str) -> str:
         found = client.get_experiment_by_name(name)
         if found:
             return found.experiment_id
-        tags = {"mlflow.note.content": describe_experiment(name)} | describe_views()
+        tags = {names.NOTE: describe_experiment(name)} | describe_views()
         return client.create_experiment(name, names.artifact_root(), tags)
 
 

@@ -114,6 +114,7 @@ DIFF = "git_diff"  # first 16 digits of the SHA-256 of changes.patch
 PROGRAM = "program"  # how it was computed: alone, or together with others as one program
 FOREIGN_SOURCE = "foreign_source"  # digest of the modules from outside the repository that it names
 VERDICT, VERDICT_SENTENCE = "verdict", "verdict_sentence"  # the doctor's, before the first step
+NOTE = "mlflow.note.content"  # the description that MLflow shows, in Markdown
 HEALTH = "health"  # at the end: healthy, or the faults by name; the whole report is the run's description
 
 

@@ -46,25 +46,13 @@ class Whole:
         return curves + [(0, self.ended_ms, name, float(value)) for name, value in self.metrics.items()]
 
     def tags_of_mlflow(self, parent: str | None) -> dict[str, str]:
-        """What MLflow shows in its columns Source and Version and as description, groups by, and the run above."""
-        note = self.tags.get("mlflow.note.content", "")  # a trial's is its own; a run's is its health
-        is_whole = note and self.tags.get(names.KIND) != "run"
+        """What MLflow shows in its columns Source and Version, groups by, and the run above."""
         return {
-            "mlflow.note.content": note if is_whole else f"{self.describe()}\n\n{note}".strip(),
             names.SETTING: re.sub(r"\bs\d+ ", "", self.title, count=1),
             "mlflow.source.name": self.tags.get(names.COMMAND, "unknown"),
             "mlflow.source.type": "LOCAL",
             "mlflow.source.git.commit": self.tags.get(names.COMMIT, "unknown"),
         } | ({"mlflow.parentRunId": parent} if parent else {})
-
-    def describe(self) -> str:
-        """What this run is and how it was made, in Markdown."""
-        shown = {name: self.tags[name] for name in (names.PAIR_TITLE, names.PROTOCOL) if name in self.tags}
-        lines = [f"**{escape(shown.get(names.PAIR_TITLE, ''))}** `{self.title}`", ""]
-        lines += [f"- protocol: {escape(shown[names.PROTOCOL])}"] if names.PROTOCOL in shown else []
-        lines += [f"- trained by `{self.tags[names.COMMAND]}`"] if names.COMMAND in self.tags else []
-        lines += [f"- again as it was: `python -m experiments run {self.hash}`"]
-        return "\n".join(lines)
 
 
 def escape(text: str) -> str:
@@ -79,21 +67,24 @@ def describe_whole(folder: Path, description: dict[str, Any], status: dict[str, 
         BadInput: a file cannot be used.
     """
     tags = description["tags"] | ({"message": status["message"]} if status["message"] else {})
+    # MLflow's list shows some 22 letters of a name: the seed is to be among them.
+    title = re.sub(r"\bseed (\d+)", r"s\1", description["title"], count=1)
+    note = _describe(description["hash"], title, tags)
     is_finished = status["status"] == "FINISHED"
     result = read_json(folder / names.RESULT, needs=("metrics", "weights_sha256")) if is_finished else None
     if result is not None:
         tags["weights_sha256"] = result["weights_sha256"]
         if health := result.get("health"):  # results of an earlier version have none
-            tags |= {names.HEALTH: health["status"], "mlflow.note.content": health["report"]}
+            tags[names.HEALTH] = health["status"]
+            note += f"\n\n{health['report']}"
     return Whole(
         hash=description["hash"],
-        # MLflow's list shows some 22 letters of a name: the seed is to be among them.
-        title=re.sub(r"\bseed (\d+)", r"s\1", description["title"], count=1),
+        title=title,
         status=status["status"],
         started_ms=description["started_ms"],
         ended_ms=status["time_ms"],
         params=description["params"],
-        tags=tags,
+        tags=tags | {names.NOTE: note},
         points=read_points(folder),
         metrics=result["metrics"] if result else {},
         datasets=[_describe_input(description, dataset) for dataset in description.get("datasets", [])],
@@ -101,6 +92,16 @@ def describe_whole(folder: Path, description: dict[str, Any], status: dict[str, 
         if status["status"] == "RUNNING"
         else [folder / name for name in ARTIFACTS if (folder / name).is_file()],
     )
+
+
+def _describe(hash: str, title: str, tags: dict[str, str]) -> str:
+    # What the run is and how it was made, in Markdown.
+    shown = {name: tags[name] for name in (names.PAIR_TITLE, names.PROTOCOL) if name in tags}
+    lines = [f"**{escape(shown.get(names.PAIR_TITLE, ''))}** `{title}`", ""]
+    lines += [f"- protocol: {escape(shown[names.PROTOCOL])}"] if names.PROTOCOL in shown else []
+    lines += [f"- trained by `{tags[names.COMMAND]}`"] if names.COMMAND in tags else []
+    lines += [f"- again as it was: `python -m experiments run {hash}`"]
+    return "\n".join(lines)
 
 
 def _describe_input(description: dict[str, Any], dataset: dict[str, Any]) -> dict[str, str]:

@@ -1,46 +1,59 @@
 """Figure of a whole table: how much of the way from source only to target only each method goes, pair by pair."""
 
+import textwrap
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from results.drawing.base import GREY, Material, colour_methods, styled
-from results.words import title_method, title_pair
+from results.words import count_seeds, title_method, title_pair
 
-MOST_ROWS = 60
+ACROSS = 4  # panels beside each other
+WIDEST_TITLE = 28  # letters a line
 
 
 def draw(material: Material) -> Iterator[tuple[str, Figure]]:
-    """gap_covered with its 95 % interval for every method and pair, 0 for source only and 1 for target only."""
+    """gap_covered with its 95 % interval: a panel a method, a line a pair; 0 is source only and 1 target only."""
     covered = material.cells[material.cells["gap_covered"].notna()]
-    if not 1 <= len(covered) <= MOST_ROWS:
+    if covered.empty:
         return
+    titles = [title_pair(*both) for both in zip(covered["pair_title"], covered["recipe"], strict=True)]
+    covered = covered.assign(title=["\n".join(textwrap.wrap(title, WIDEST_TITLE)) for title in titles])
+    pairs, methods = list(covered["title"].unique()), list(covered.groupby(["method", "variant"], sort=False))
     colours = colour_methods(covered["method"])
+    columns = min(ACROSS, len(methods))
+    rows = -(-len(methods) // columns)
+    lines = sum(title.count("\n") + 2 for title in pairs)
     with styled():
-        figure = Figure(figsize=(9, 1.3 + 0.32 * (len(covered) + covered.groupby(["pair", "recipe"]).ngroups)))
-        figure.set_layout_engine("constrained")
-        axis = figure.subplots()
-        ticks, height = [], 0.0
-        for _, cells in covered.groupby(["pair", "recipe"], sort=False):
-            first = cells.iloc[0]
-            axis.text(0, height, title_pair(first["pair_title"], first["recipe"]), transform=axis.get_yaxis_transform())
-            for cell in cells.to_dict("records"):
-                height -= 1
-                colour, gap = colours[cell["method"]], cell["gap_covered"]
-                reach = [[gap - cell["gap_low"]], [cell["gap_high"] - gap]]
-                if np.isfinite(reach).all():
-                    axis.errorbar(gap, height, xerr=reach, color=colour, capsize=3, linewidth=1.6)
-                else:
-                    axis.annotate(" no interval", (gap, height), va="center", fontsize=8, color=GREY)
-                axis.plot(gap, height, "o", color=colour)
-                ticks.append((height, f"{title_method(cell['method'], cell['variant'])}, n = {cell['n_paired']:.0f}"))
-            height -= 1.2
-        for place, name in ((0, "source only"), (1, "target only")):
-            axis.axvline(place, color=GREY, linewidth=1, linestyle="--")
-            axis.annotate(name, (place, 1), xycoords=("data", "axes fraction"), ha="center", va="bottom", color=GREY)
-        axis.set_yticks(*map(list, zip(*ticks, strict=True)))
-        axis.set_ylim(height + 0.6, 0.9)
-        axis.grid(axis="y", visible=False)
-        axis.set_xlabel("gap covered, 95 % interval (Fieller)")
+        size = 2.6 + max(2.4 * columns, 4.0), rows * (0.9 + 0.17 * lines) + 0.4
+        figure = Figure(figsize=size, layout="constrained")
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+        for axis, ((method, variant), cells) in zip(panels, methods, strict=False):
+            draw_method(axis, cells.assign(line=cells["title"].map(pairs.index)), colours[method])
+            title = textwrap.fill(title_method(method, variant), WIDEST_TITLE)
+            axis.set_title(f"{title}\n{count_seeds(cells['n_paired'])}", loc="left")
+        for axis in panels[len(methods) :]:
+            axis.set_axis_off()
+        panels[0].set_yticks(range(len(pairs)), pairs)
+        panels[0].set_ylim(len(pairs) - 0.5, -0.5)
+        figure.supxlabel("gap covered (0 source only, 1 target only), 95 % interval (Fieller)", fontsize=11)
     yield "gaps", figure
+
+
+def draw_method(axis: Axes, cells: pd.DataFrame, colour: str) -> None:
+    """The gaps of one method, a line a pair."""
+    for place in (0, 1):
+        axis.axvline(place, color=GREY, linewidth=1, linestyle="--")
+    for cell in cells.to_dict("records"):
+        gap, line = cell["gap_covered"], cell["line"]
+        reach = [[gap - cell["gap_low"]], [cell["gap_high"] - gap]]
+        if np.isfinite(reach).all():
+            axis.errorbar(gap, line, xerr=reach, color=colour, capsize=3, linewidth=1.6)
+        else:
+            axis.annotate("no interval", (gap, line), (0, 6), textcoords="offset points", ha="center", fontsize=8,
+                          color=GREY)  # fmt: skip
+        axis.plot(gap, line, "o", color=colour)
+    axis.grid(axis="y", visible=False)

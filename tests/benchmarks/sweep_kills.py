@@ -32,6 +32,7 @@ from sweeps.work import work_off_sweep
 from tests.support.small_sweeps import LastFirst, small_sweep
 
 TRIALS, SEEDS, WORKERS = 20, 2, 2
+FINISHING_CALLS = 3  # one should do; a machine at its limits may fail one
 SCRIPT = f"""
 from rich.console import Console
 from experiments.work.local import Local
@@ -180,8 +181,11 @@ def main() -> None:
                 os.kill(process.pid if victim == "driver" else rng.choice(workers), signal.SIGKILL)
                 kills[victim] += 1
                 process.wait()
-            while Started(root, options.pretend).wait():
-                time.sleep(1.0)
+            for _ in range(FINISHING_CALLS):
+                if not Started(root, options.pretend).wait():
+                    break
+            else:
+                raise SystemExit(f"{FINISHING_CALLS} finishing calls failed one after another")
             sweeps += 1
             found = read_tree(sweep, root, options.pretend)
             equal += found == expected
