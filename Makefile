@@ -29,7 +29,7 @@ demo: venv  ## train source only, DANN and target only on two built-in pairs; ta
 	@$(RUN) -m results build demo
 
 test: venv  ## run the whole test suite
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 check: venv  ## format check, lint, types, import rules, then the tests
 	@$(RUN) -m ruff format --check .

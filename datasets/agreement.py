@@ -174,8 +174,8 @@ def agree_on_classes(
         if not (theirs <= mine if other in targets else theirs == mine):
             raise DatasetError(
                 f"pair {name}: classes differ, {first.name} has {', '.join(first.class_names)}; "
-                f"{other.name} has {', '.join(other.class_names)}; class_names (--classes of `datasets add`) can choose "
-                f"among those of both: {', '.join(shared) or 'none'}"
+                f"{other.name} has {', '.join(other.class_names)}; class_names (--classes of `datasets add`) can "
+                f"choose among those of both: {', '.join(shared) or 'none'}"
             )
     return first.class_names
 

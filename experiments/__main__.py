@@ -11,6 +11,7 @@ from rich.console import Console
 
 from experiments.errors import BadInput, run_command, unknown
 from experiments.record import names
+from experiments.saying import say
 
 VERBS = {
     "list": """usage: python -m experiments list
@@ -73,8 +74,8 @@ def list_named() -> int:
         console.print(f"[bold]{title}[/bold]")
         for name, recipe in RECIPES.items():
             if is_table[name] == wanted:
-                console.print(f"  {name:<28}{summary_of(recipe)}", highlight=False, soft_wrap=True, markup=False)
-    console.print("any pair of domains is an experiment, too: python -m datasets list", highlight=False)
+                say(console, f"  {name:<28}{summary_of(recipe)}")
+    say(console, "any pair of domains is an experiment, too: python -m datasets list")
     return 0
 
 
@@ -98,14 +99,14 @@ def show(name: str, options: Sequence[str]) -> int:
         experiments += [each for each in launch.experiments if each not in experiments]
     if len(experiments) > 1:
         for experiment in experiments:
-            console.print(f"{experiment.hash}  {experiment.title}", markup=False, highlight=False, soft_wrap=True)
+            say(console, f"{experiment.hash}  {experiment.title}")
         return 0
     for field, value in launch.experiments[0].flat().items():
-        console.print(f"{field:<28}{value}", highlight=False, markup=False)
-    console.print(f"{'hash':<28}{launch.experiments[0].hash}", highlight=False)
+        say(console, f"{field:<28}{value}")
+    say(console, f"{'hash':<28}{launch.experiments[0].hash}")
     result = read_json(folder_of(launch.experiments[0].hash) / names.RESULT, needs=())
     if health := (result or {}).get("health"):
-        console.print(health["report"].replace("**", ""), highlight=False, markup=False, soft_wrap=True)
+        say(console, health["report"].replace("**", ""))
     return 0
 
 
@@ -137,9 +138,9 @@ def train(launch: Any) -> int:
         console=console,
     )
     for failure in outcome.failed:
-        console.print(f"failed: {failure}", style="red", markup=False, soft_wrap=True)
+        say(console, f"failed: {failure}", "red")
     for title in outcome.in_use:
-        console.print(f"another process is training {title}; left to it", markup=False)
+        say(console, f"another process is training {title}; left to it")
     say_where(outcome, launch.name)
     return outcome.exit_code
 
@@ -147,17 +148,17 @@ def train(launch: Any) -> int:
 def say_where(outcome: Any, experiment_name: str) -> None:
     """The last lines of a command that trained: where its runs can be found."""
     if outcome.undelivered:
-        console.print(
+        say(
+            console,
             f"not in MLflow: {outcome.undelivered}\n"
             f"every run is kept in {names.runs_root()}; send them later with: python -m experiments sync",
-            style="red",
-            markup=False,
+            "red",
         )
     elif not outcome.interrupted:
-        console.print(
+        say(
+            console,
             f"recorded in MLflow as {experiment_name!r}; table: python -m results build {experiment_name}; "
             "curves: make ui",
-            markup=False,
         )
 
 
@@ -172,15 +173,15 @@ def sync() -> int:
         forget_lost(client, belonging)  # a store that was replaced is filled again
         folders = undelivered()
     if not client or not folders:
-        console.print(f"nothing to send: {names.shown_uri()} has every recorded run", markup=False)
+        say(console, f"nothing to send: {names.shown_uri()} has every recorded run")
         return 0
     for folder in folders:
         try:
             deliver(client, folder)
-            console.print(f"sent {folder.name}", markup=False)
+            say(console, f"sent {folder.name}")
         except (BadInput, Unreachable) as error:
             kept += 1
-            console.print(f"kept {folder.name}: {error}", style="red", markup=False, soft_wrap=True)
+            say(console, f"kept {folder.name}: {error}", "red")
             client = open_client()  # goes on with the others unless the store itself is away
     return 1 if kept else 0
 
@@ -190,7 +191,7 @@ def log_model(name: str) -> int:
     from experiments.work.model import log_model
 
     experiments = log_model(folder_of(name))
-    console.print(f"MLflow has the model of run {name} in {', '.join(experiments)}", highlight=False, markup=False)
+    say(console, f"MLflow has the model of run {name} in {', '.join(experiments)}")
     return 0
 
 
@@ -200,7 +201,7 @@ def ui() -> int:
     check_tracking_uri()
     uri = names.tracking_uri()
     if uri.startswith("http"):
-        console.print(f"the runs are on {names.shown_uri()}", markup=False)
+        say(console, f"the runs are on {names.shown_uri()}")
         return 0
     address = ["--host", "127.0.0.1", "--port", os.environ.get("GRL_UI_PORT", "5000")]
     # The store's password, if it has one, is nothing for the list of processes.

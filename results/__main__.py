@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.errors import BadInput, run_command, unknown
+from experiments.saying import say
 
 VERBS = {
     "list": """usage: python -m results list
@@ -112,11 +113,11 @@ def build(name: str, arguments: Sequence[str]) -> int:
     into = Path(options["--into"][-1]) if "--into" in options else None
     console = Console()
     files = build(request, console, into, publish="--publish" in options, make=entry.make)
-    console.print("\nwritten:")
+    say(console, "\nwritten:")
     for path in files:
         shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-        console.print(f"  {shown}", markup=False, highlight=False, soft_wrap=True)
-    console.print("next: make ui", highlight=False)
+        say(console, f"  {shown}")
+    say(console, "next: make ui")
     return 0
 
 
@@ -156,11 +157,11 @@ def list_tables() -> int:
 
     console = Console()
     for name, entry in TABLES.items():
-        console.print(f"{name:<23}{entry.summary}", markup=False, highlight=False, soft_wrap=True)
+        say(console, f"{name:<23}{entry.summary}")
     try:
         found = list_experiments(open_client(create=False))
     except BadInput as error:  # no store yet
-        console.print(f"\n{error}", markup=False, highlight=False, soft_wrap=True)
+        say(console, f"\n{error}")
         return 0
     if len(found):
         table = Table("recorded as", "runs", "finished", "last finished", box=SIMPLE_HEAD)
@@ -168,7 +169,7 @@ def list_tables() -> int:
             last = f"{row['last']:%Y-%m-%d %H:%M} UTC" if row["finished"] else ""
             table.add_row(Text(row["name"]), str(row["runs"]), str(row["finished"]), last)
         console.print(table)
-    console.print("next: python -m results plan TABLE", markup=False, highlight=False)
+    say(console, "next: python -m results plan TABLE")
     return 0
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from experiments.errors import BadInput, run_command, unknown
 from experiments.record import names
+from experiments.saying import say
 from sweeps.sweep import Sweep
 
 VERBS = {
@@ -75,9 +76,9 @@ def list_sweeps() -> int:
 
     for name, function in SWEEPS.items():
         summary = (function.__doc__ or "").splitlines()[0]
-        console.print(f"  {name:<14}{summary}", soft_wrap=True, highlight=False, markup=False)
+        say(console, f"  {name:<14}{summary}")
         for study in list_studies(name):
-            console.print(f"    {study}", soft_wrap=True, highlight=False, markup=False)
+            say(console, f"    {study}")
     return 0
 
 
@@ -109,16 +110,16 @@ def run(name: str, options: Sequence[str]) -> int:
                 from sweeps.figures import draw_one
 
                 path = names.RESULTS / "figures" / f"sweep_{sweep.name}.png"
-                console.print(f"figure: {draw_one('history', sweep, study, path)}", markup=False)
+                say(console, f"figure: {draw_one('history', sweep, study, path)}")
         if outcome.undelivered:
-            console.print(
-                f"not in MLflow: {outcome.undelivered}\neverything is kept in {names.runs_root()}; send it later with "
-                f"the same command, or: python -m experiments sync",
-                style="red",
-                markup=False,
+            say(
+                console,
+                f"not in MLflow: {outcome.undelivered}\neverything is kept in {names.runs_root()}; "
+                "send it later with the same command, or: python -m experiments sync",
+                "red",
             )
         elif not outcome.interrupted:
-            console.print(f"recorded in MLflow as 'sweep_{sweep.name}'; curves: make ui", highlight=False, markup=False)
+            say(console, f"recorded in MLflow as 'sweep_{sweep.name}'; curves: make ui")
         exit_code = exit_code or outcome.exit_code
         if outcome.interrupted:
             break
@@ -150,7 +151,7 @@ def status(name: str, options: Sequence[str]) -> int:
         return 0
     for sweep in launch.sweeps:
         for line in describe_status(sweep):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            say(console, line)
     return 0
 
 
@@ -167,13 +168,13 @@ def print_trials(sweep: Sweep, study: optuna.Study, most: int = 5) -> None:
         hindsight = trial.user_attrs[names.TARGET_ACCURACY]
         table.add_row(str(trial.number), trial.user_attrs[SHOWN], f"{trial.value:.4f}", f"{hindsight:.3f}")
     seeds = f"mean of {sweep.search.seeds} seeds"
-    console.print(f"study {sweep.study_name}: best of {len(trials)} trials, {seeds}", highlight=False, markup=False)
+    say(console, f"study {sweep.study_name}: best of {len(trials)} trials, {seeds}")
     console.print(table)
     used = "it chose by target labels" if sweep.search.sees_target_labels else "accuracy in hindsight, not used"
-    console.print(f"objective: {sweep.search.objective}; target: {used}", highlight=False, markup=False)
+    say(console, f"objective: {sweep.search.objective}; target: {used}")
     if best_first:
         best = best_first[0]
-        console.print(f"best: trial {best.number}, {best.user_attrs[SHOWN]}", highlight=False, markup=False)
+        say(console, f"best: trial {best.number}, {best.user_attrs[SHOWN]}")
 
 
 def replay(name: str, trial: str, options: Sequence[str]) -> int:
@@ -186,7 +187,7 @@ def replay(name: str, trial: str, options: Sequence[str]) -> int:
     same = True
     for title, begun, now in replay_trial(launch.sweeps[0], int(trial), launch.how.machine):
         same &= begun == now
-        console.print(f"{title}: {'same bits' if begun == now else f'{begun[:12]} became {now[:12]}'}", markup=False)
+        say(console, f"{title}: {'same bits' if begun == now else f'{begun[:12]} became {now[:12]}'}")
     return 0 if same else 1
 
 
@@ -218,15 +219,15 @@ def report(name: str, options: Sequence[str]) -> int:
             console=console,
         )
         for failure in outcome.failed:
-            console.print(f"failed: {failure}", style="red", markup=False, soft_wrap=True)
+            say(console, f"failed: {failure}", "red")
         failed = [each for each in contenders if not all(is_finished(folder_of(run.hash)) for run in each.runs)]
         if outcome.interrupted or outcome.in_use or any(names_default(each) for each in failed):
             return outcome.exit_code
         path = folder_of_study(sweep.study_name) / "report.md"
         text = write_report(sweep, study, [each for each in contenders if each not in failed], sample, failed)
         write_atomically(path, text.encode())
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-        console.print(f"report: {path}", highlight=False, markup=False, soft_wrap=True)
+        say(console, text)
+        say(console, f"report: {path}")
     return 0
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from optuna.trial import TrialState
 from rich.console import Console
 
+from experiments.saying import say
 from experiments.training.machine import AUTOMATIC, Machine
 from experiments.work.courier import Courier
 from experiments.work.driver import Outcome, Pool, work
@@ -39,7 +40,7 @@ def work_off_sweep(
         if study.is_open:
             work(study, open_pool(), courier, progress, outcome)
         else:
-            console.print(f"all {sweep.search.trials} trials of sweep {sweep.name} are already done")
+            say(console, f"all {sweep.search.trials} trials of sweep {sweep.name} are already done")
         outcome.failed.clear()  # a failed trial is a result of the search, said where it was told
         study.redeliver(courier)
         written = open_study(sweep.study_name)  # an interruption may have left more in memory than in the journal
@@ -50,6 +51,6 @@ def work_off_sweep(
             figures = draw_sweep(sweep, written, folder_of_study(sweep.study_name) / "figures")
         courier.send(report_study, sweep, written, "KILLED" if outcome.interrupted else "FINISHED", tuple(figures))
     if outcome.interrupted:
-        console.print("stopping: the same command goes on where the sweep stopped")
+        say(console, "stopping: the same command goes on where the sweep stopped")
     outcome.undelivered = courier.trouble
     return outcome

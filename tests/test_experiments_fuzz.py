@@ -58,7 +58,7 @@ def commands(recorded, runs, client, monkeypatch, capfd):
     for folder in recorded.iterdir():
         if folder.is_dir():
             shutil.copytree(folder, runs / folder.name)
-    monkeypatch.setattr("experiments.work.local.Local", lambda *arguments: Inline())
+    monkeypatch.setattr("experiments.work.pools.Local", lambda *arguments: Inline())
     monkeypatch.setattr("experiments.training.together.examine_method", lambda *arguments: None)  # half of a training
     monkeypatch.setattr("experiments.launch.find_recipe", lambda name: lambda: [small_moons(), small_moons(seed=1)])
     monkeypatch.setenv("COLUMNS", "2000")

@@ -180,7 +180,7 @@ def test_a_tracking_uri_is_shown_without_its_secrets_wherever_it_turns_up(uri, s
 
 def test_no_secret_of_the_store_is_written_or_said(runs, monkeypatch, capfd):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:s3cret@127.0.0.1:9")
-    monkeypatch.setattr("experiments.work.local.Local", lambda *arguments: Inline())
+    monkeypatch.setattr("experiments.work.pools.Local", lambda *arguments: Inline())
     for module in ("changes", "driver"):  # a patch of this file would hold the word
         monkeypatch.setattr(f"experiments.work.{module}.uncommitted_changes", Changes)
     for line in ("run moons --steps 10 --evaluate-every 10 --log-every 5", "sync"):

@@ -25,6 +25,7 @@ from experiments.record import names
 from experiments.record.delivery import Destination, address, deliver, deliver_all
 from experiments.record.files import read_json, writing_to
 from experiments.record.folder import folder_of, is_finished, read_status
+from experiments.saying import say
 from experiments.work.bundles import Bundle, title_of
 from experiments.work.changes import uncommitted_changes
 from experiments.work.courier import Courier
@@ -297,7 +298,7 @@ def work_off(
     waiting = [experiment for experiment in experiments if not is_done(experiment)]
     outcome.skipped = len(experiments) - len(waiting)
     if outcome.skipped:
-        console.print(f"{outcome.skipped} of {len(experiments)} runs are already done and are not trained again")
+        say(console, f"{outcome.skipped} of {len(experiments)} runs are already done and are not trained again")
     say_what_is_stale(waiting, console)
     source = Listed(bundles := bundle(waiting), experiment_name)
     with Courier() as courier:
@@ -309,12 +310,12 @@ def work_off(
             with writing_to(names.runs_root()):
                 names.runs_root().mkdir(parents=True, exist_ok=True)
             if changes := uncommitted_changes():
-                console.print(str(changes), markup=False, highlight=False, soft_wrap=True)
+                say(console, str(changes))
             with RunProgress(console, len(waiting)) as progress:
                 work(source, open_pool(len(bundles)), courier, progress, outcome)
             outcome.in_use = [each.title for each in source.in_use if not is_done(each)]
         if outcome.interrupted:
-            console.print("stopping: the same command goes on from the last checkpoints")
+            say(console, "stopping: the same command goes on from the last checkpoints")
     outcome.undelivered = courier.trouble
     return outcome
 
@@ -328,4 +329,4 @@ def say_what_is_stale(waiting: Sequence[Experiment], console: Console) -> None:
             changes[change] = changes.get(change, 0) + 1
     for change, count in changes.items():
         which = "run is" if count == 1 else "runs are"
-        console.print(f"{count} finished {which} stale and trained again: {change}", style="yellow", markup=False)
+        say(console, f"{count} finished {which} stale and trained again: {change}", "yellow")

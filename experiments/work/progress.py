@@ -17,6 +17,7 @@ from rich.progress import (
 )
 
 from experiments.record.names import DOMAIN_LOSS, LABEL_LOSS, SOURCE_ACCURACY, TARGET_ACCURACY
+from experiments.saying import say
 
 _SHORT = {LABEL_LOSS: "label", DOMAIN_LOSS: "domain", SOURCE_ACCURACY: "source", TARGET_ACCURACY: "target"}
 
@@ -75,7 +76,7 @@ class RunProgress:
 
     def say(self, line: str) -> None:
         """Print a line above the bars, as it is."""
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(self.console, line)
 
     def end(self, key: Hashable) -> None:
         """What began as `key`, if it did, is over."""

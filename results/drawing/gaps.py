@@ -31,9 +31,9 @@ def draw(material: Material) -> Iterator[tuple[str, Figure]]:
         size = 2.6 + max(2.4 * columns, 4.0), rows * (0.9 + 0.17 * lines) + 0.4
         figure = Figure(figsize=size, layout="constrained")
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
-        for axis, ((method, variant), cells) in zip(panels, methods, strict=False):
-            draw_method(axis, cells.assign(line=cells["title"].map(pairs.index)), colours[method])
-            title = textwrap.fill(title_method(method, variant), WIDEST_TITLE)
+        for axis, (_, cells) in zip(panels, methods, strict=False):
+            draw_method(axis, cells.assign(line=cells["title"].map(pairs.index)), colours[cells["method"].iloc[0]])
+            title = textwrap.fill(title_method(*cells.iloc[0][["method", "variant"]]), WIDEST_TITLE)
             axis.set_title(f"{title}\n{count_seeds(cells['n_paired'])}", loc="left")
         for axis in panels[len(methods) :]:
             axis.set_axis_off()
