@@ -141,6 +141,17 @@ def read_tree(sweep: Sweep, root: Path, pretend: bool) -> Any:
     return found
 
 
+def print_differences(found: Any, expected: Any) -> None:
+    """Print which lines of two trees are in one alone."""
+    for ours, theirs in zip(found, expected, strict=True):
+        for line in ours:
+            if line not in theirs or ours.count(line) > theirs.count(line):
+                print("only disturbed:", line)
+        for line in theirs:
+            if line not in ours:
+                print("only undisturbed:", line)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=200, help="kills")
@@ -189,13 +200,7 @@ def main() -> None:
             sweeps += 1
             found = read_tree(sweep, root, options.pretend)
             equal += found == expected
-            for ours, theirs in zip(found, expected, strict=True):
-                for line in ours:
-                    if line not in theirs or ours.count(line) > theirs.count(line):
-                        print("only after kills:", line)
-                for line in theirs:
-                    if line not in ours:
-                        print("only undisturbed:", line)
+            print_differences(found, expected)
             print(
                 f"{kills['driver']} drivers and {kills['worker']} workers killed; {equal} of {sweeps} sweeps equal",
                 flush=True,
