@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _WIDE = {
@@ -28,10 +27,12 @@ class Widen(TorchDispatchMode):
         self._doubles: dict[int, tuple[Tensor, Tensor]] = {}  # the narrow one is held: its id must stay its own
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        args, kwargs = pytree.tree_map(self._widen, (args, kwargs or {}))
-        return func(*args, **kwargs)
+        args = [self._widen(each) for each in args]
+        return func(*args, **{name: self._widen(each) for name, each in (kwargs or {}).items()})
 
     def _widen(self, leaf: Any) -> Any:
+        if isinstance(leaf, list | tuple):  # pytree's walk took a third of an examination; operators nest no deeper
+            return [self._widen(each) for each in leaf]
         if isinstance(leaf, torch.dtype):
             return _WIDE.get(leaf, leaf)
         if not isinstance(leaf, Tensor) or leaf.dtype not in _WIDE:
