@@ -196,7 +196,7 @@ def domains_of(name: str) -> tuple[str, ...]:
     """Resolve the name of a domain or of a pair to domains."""
     if name in PAIRS or not is_domain(name):
         entry = find_pair(name)
-        return (entry.source, entry.target)
+        return (*entry.sides[0], *entry.sides[1])
     return (find_domain(name).name,)
 
 

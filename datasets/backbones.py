@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from datasets.errors import DatasetError, reading
 from datasets.files.folders import prepared_root
+from datasets.files.locks import locked
 from datasets.files.preparation import ENDING
 from datasets.files.prepared import digest_of, open_prepared, write_prepared
 
@@ -126,14 +127,16 @@ class Backbone:
         state = hashlib.sha256(json.dumps([key, count, self.facts]).encode()).hexdigest()[:16]
         scratch, console, pieces = prepared_root() / f".{state}.features", Console(stderr=True), []
         starts = range(0, count, BATCH)
-        for start in track(starts, f"{self.name}: {count:,} images", console=console, disable=not console.is_terminal):
-            piece = scratch / f"{start}{ENDING}"
-            if not piece.exists():
-                part = [self.preprocessing.cut(read(i)) for i in range(start, min(start + BATCH, count))]
-                write_prepared(piece, {}, {"features": self(np.stack(part))})
-            pieces.append(open_prepared(piece).arrays["features"])
-        features = np.concatenate(pieces)
-        shutil.rmtree(scratch)
+        quiet = not console.is_terminal
+        with locked(scratch, "GRL_PREPARED"):
+            for start in track(starts, f"{self.name}: {count:,} images", console=console, disable=quiet):
+                piece = scratch / f"{start}{ENDING}"
+                if not piece.exists():
+                    part = [self.preprocessing.cut(read(i)) for i in range(start, min(start + BATCH, count))]
+                    write_prepared(piece, {}, {"features": self(np.stack(part))})
+                pieces.append(open_prepared(piece).arrays["features"])
+            features = np.concatenate(pieces)
+            shutil.rmtree(scratch)
         return features
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -180,6 +183,8 @@ def find_backbone(name: str, weights: str | Path | None = None, preprocessing: s
     """
     if preprocessing is not None and preprocessing not in PREPROCESSINGS:
         raise DatasetError(f"preprocessing must be one of {', '.join(PREPROCESSINGS)}, got {preprocessing!r}")
+    if weights == RANDOM and ":" in name:
+        raise DatasetError(f"weights of {name} are a file or the ones it comes with, got {RANDOM!r}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         if ":" in name:
@@ -271,7 +276,10 @@ def import_model(path: str) -> nn.Module:
         found: Any = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise DatasetError(f"backbone {path!r} cannot be imported: {error}; is its folder in PYTHONPATH?") from None
-    model = found if isinstance(found, nn.Module) else found() if callable(found) else found
+    try:
+        model = found if isinstance(found, nn.Module) or not callable(found) else found()
+    except TypeError as error:
+        raise DatasetError(f"backbone {path} cannot be made without arguments: {error}") from error
     if not isinstance(model, nn.Module):
         raise DatasetError(
             f"backbone {path} must be an nn.Module or a function that makes one, got {type(model).__name__}"

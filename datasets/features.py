@@ -43,7 +43,7 @@ def add_features(domain: str, backbone: Backbone, name: str | None = None) -> Do
             f"{domain} holds samples of shape {original.shape}; a backbone takes images of 1 or 3 channels"
         )
     prepared = prepare_domain(original)
-    made = {"of": domain, "images": prepared.digest, **backbone.facts}
+    made = {"of": domain, "images": prepared.digest, "classes": list(original.class_names), **backbone.facts}
     if current := open_current(name, {"kind": KIND, "made": made}):
         return domain_from(current.facts)
     arrays: Arrays = {}

@@ -176,12 +176,13 @@ def read_sample(value: Any, size: int) -> NDArray[Any]:
         pixels = np.moveaxis(pixels, 0, 2)
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3)):
         raise DatasetError(f"a sample must be features (D,) or pixels of 1 or 3 channels, got shape {pixels.shape}")
-    if pixels.dtype.kind == "f":
+    if pixels.dtype != np.uint8:
+        if pixels.dtype.kind != "f":
+            raise DatasetError(f"pixels must be bytes, or fractions in [0, 1], got {pixels.dtype}")
         if not (pixels.min() >= 0 and pixels.max() <= 1):
             raise DatasetError(
                 f"pixels that are fractions must lie in [0, 1], got {pixels.min():.3g} to {pixels.max():.3g}; "
                 "leave out what normalises them"
             )
         pixels = np.rint(pixels * 255).astype(np.uint8)
-    pixels = pixels.astype(np.uint8)
     return squash(Image.fromarray(pixels.squeeze(2) if pixels.shape[2:] == (1,) else pixels).convert("RGB"), size)

@@ -190,6 +190,11 @@ def test_a_photograph_that_changed_since(tmp_path, own):
         ({"name": "no_such_module:encoder"}, "'no_such_module:encoder' cannot be imported: No module named"),
         ({"name": "my_encoder:decoder"}, "cannot be imported: module 'my_encoder' has no attribute 'decoder'"),
         ({"name": "my_encoder:text"}, "my_encoder:text must be an nn.Module or a function that makes one, got str"),
+        (
+            {"name": "my_encoder:encoder", "weights": "random"},
+            "weights of my_encoder:encoder are a file or the ones it",
+        ),
+        ({"name": "torch.nn:Linear"}, "backbone torch.nn:Linear cannot be made without arguments: .*in_features"),
         ({"name": "my_encoder:flat", "preprocessing": "x"}, "preprocessing must be one of imagenet, efficientnet_lite"),
         ({"name": "my_encoder:flat"}, r"must return features \(N, D\) or \(N, D, h, w\) of 6 images, got \(903168,\)"),
         ({"name": "my_encoder:wrong"}, r"my_encoder:wrong cannot take images \(224, 224, 3\): mm: mat1"),
@@ -201,6 +206,14 @@ def test_bad_backbones(tmp_path, own, options, message):
     with pytest.raises(DatasetError, match=message) as caught:
         add_features("photos", find_backbone(**options))
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_features_of_classes_that_are_called_otherwise_are_made_again(tmp_path, own):
+    own("my_encoder", ENCODER)
+    folder = draw(tmp_path / "photos")
+    for names in (("cat", "dog"), ("dog", "cat")):
+        add_domain("photos", folder, class_names=names)
+        assert add_features("photos", find_backbone("my_encoder:encoder")).class_names == names
 
 
 def test_bad_names_and_domains_without_images(own):

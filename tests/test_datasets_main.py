@@ -156,6 +156,11 @@ def test_prepare_fails_in_one_line(capsys, tiny, tmp_path, manner, message):
     assert not (tmp_path / "data" / "tiny").exists()
 
 
+def test_prepare_takes_pairs_of_several_sources(capsys):
+    assert main(["prepare", "moons+moons_rotated_to_moons"]) == 0
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["moons", "moons_rotated"]
+
+
 def test_prepare_goes_on_after_a_failure_and_still_fails(capsys, tiny):
     tiny("missing")
     status, out, err = run(capsys, "prepare", "tiny", "moons_rotated")

@@ -137,6 +137,29 @@ def test_tables(tmp_path, ending):
         add_domain("y", tmp_path / f"y.{ending}", layout=Layout(labels="label"))
 
 
+def test_classes_of_a_table_may_be_called_na_and_no_label_may_be_missing(tmp_path):
+    path, columns = tmp_path / "x.csv", {f"f{i}": FEATURES[:, i] for i in range(4)}
+    pandas.DataFrame({"label": ["NA", "null", "nan"] * 2, **columns}).to_csv(path, index=False)
+    assert add_domain("x", path, layout=Layout(labels="label")).class_names == ("NA", "nan", "null")
+    path.write_text(path.read_text().replace("null", "", 1))
+    with pytest.raises(DatasetError, match="row 2 has no label"):
+        add_domain("x", path, layout=Layout(labels="label"))
+    pandas.DataFrame({"label": ["a", None, "b"] * 2, **columns}).to_parquet(tmp_path / "y.parquet")
+    with pytest.raises(DatasetError, match="row 2 has no label"):
+        add_domain("y", tmp_path / "y.parquet", layout=Layout(labels="label"))
+
+
+def test_a_test_split_may_name_fewer_classes_in_another_order(tmp_path):
+    named = {"inputs": FEATURES, "labels": LABELS, "class_names": ["a", "b", "c"]}
+    np.savez(tmp_path / "train.npz", **named)
+    np.savez(tmp_path / "test.npz", inputs=FEATURES[:3], labels=[0, 1, 1], class_names=["c", "a"])
+    add_domain("x", tmp_path / "train.npz", tmp_path / "test.npz")
+    assert arrays_of("x")["test_labels"].tolist() == [2, 0, 0]
+    np.savez(tmp_path / "test.npz", inputs=FEATURES[:3], labels=[0, 1, 1], class_names=["c", "d"])
+    with pytest.raises(DatasetError, match="test label d is not among the classes of training, a, b, c"):
+        add_domain("x", tmp_path / "train.npz", tmp_path / "test.npz")
+
+
 def test_a_table_with_a_column_of_lists(tmp_path):
     pandas.DataFrame({"embedding": list(FEATURES), "y": LABELS}).to_parquet(tmp_path / "x.parquet")
     add_domain("x", tmp_path / "x.parquet", layout=Layout(inputs="embedding", labels="y"))
@@ -187,6 +210,8 @@ def test_data_sets_of_torch(tmp_path):
         (TensorDataset(torch.zeros(4, 2)), r"each sample of a data set must be \(input, label\), got tuple"),
         ([(np.zeros(2), 0), (np.zeros(3), 1)], r"must have one shape, got \(2,\) and \(3,\)"),
         ([(np.zeros(2), 0.5), (np.zeros(2), 1)], r"labels must be whole numbers, got 0\.5"),
+        ([(np.full((8, 8), 300, np.uint16), 0)], r"pixels must be bytes, or fractions in \[0, 1\], got uint16"),
+        ([(np.ones((8, 8), bool), 0)], r"pixels must be bytes, or fractions in \[0, 1\], got bool"),
         ([], "there is no training sample|inputs must be uint8"),
         (7, r"source must be a path, \(inputs, labels\), or have a length and an index, got 7"),
         ((FEATURES, LABELS[:2]), "train labels must be one for each of 6 inputs, got 2"),

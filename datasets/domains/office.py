@@ -193,8 +193,9 @@ def build_caltech10_lite0(root: Path, part: str) -> Arrays:
             return {"train_inputs": file[f"{part}_x"], "train_labels": file[f"{part}_y"]}
     photographs = list_caltech10(root, part)
     files = photographs.files["train"]
+    found = [(str(path), (stat := path.stat()).st_size, stat.st_mtime_ns) for path, _ in files]
     return {
-        "train_inputs": find_backbone(LITE0).extract(len(files), lambda i: photographs.open(files[i][0]), str(files)),
+        "train_inputs": find_backbone(LITE0).extract(len(files), lambda i: photographs.open(files[i][0]), str(found)),
         "train_labels": np.asarray([label for _, label in files], np.int64),
     }
 

@@ -35,12 +35,30 @@ def number_classes(splits: Mapping[str, Samples], wanted: Sequence[str], place: 
                 f"{place}: {split} labels must be one for each of {len(samples.inputs)} inputs, "
                 f"got {len(samples.labels)}"
             )
-        if not (known := np.isin(samples.labels, values)).all():
-            stranger, shown = samples.labels[~known][0], ", ".join(map(str, values[:20]))
+        found = in_names_of(train, samples, place) if split == "test" else samples.labels
+        if not (known := np.isin(found, values)).all():
+            stranger, shown = found[~known][0], ", ".join(map(str, values[:20]))
             raise DatasetError(f"{place}: {split} label {stranger} is not among those of the classes, {shown}")
-        labels = renumber(np.searchsorted(values, samples.labels), kept, len(values))
+        labels = renumber(np.searchsorted(values, found), kept, len(values))
         arrays[f"{split}_inputs"], arrays[f"{split}_labels"] = samples.inputs[labels >= 0], labels[labels >= 0]
     return names, arrays
+
+
+def in_names_of(train: Samples, test: Samples, place: str) -> NDArray[Any]:
+    """Take the labels of a test split that names its classes, perhaps fewer or in another order, as those of training.
+
+    Raises:
+        DatasetError: a sample of a class that training has not.
+    """
+    if test.class_names in ((), train.class_names):
+        return test.labels
+    numbers = {name: number for number, name in enumerate(train.class_names)}
+    named = dict(enumerate(test.class_names))
+    found = [named.get(label, str(label)) for label in test.labels.tolist()]
+    if strangers := [name for name in found if name not in numbers]:
+        known = ", ".join(train.class_names) or "which have no names"
+        raise DatasetError(f"{place}: test label {strangers[0]} is not among the classes of training, {known}")
+    return np.asarray([numbers[name] for name in found])
 
 
 def choose_classes(names: Sequence[str], wanted: Sequence[str], place: str) -> tuple[tuple[str, ...], list[int]]:

@@ -55,7 +55,7 @@ def digest_of(arrays: Mapping[str, NDArray[Any]]) -> str:
 
 
 def write_prepared(path: Path, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
-    """Write one file, whole or not at all. Only one process may write it at a time (`locks.claim`).
+    """Write one file, whole or not at all. Only one process may write it at a time (`locks.locked`).
 
     Args:
         path: where it goes; folders above are made.

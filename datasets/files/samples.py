@@ -98,14 +98,19 @@ def read_table(path: Path, layout: Layout) -> Samples:
     import pandas
 
     with reading(path):
-        table = pandas.read_csv(path) if path.suffix == ".csv" else pandas.read_parquet(path)
+        # A class may be called NA or null; an empty cell is refused below.
+        is_text = path.suffix == ".csv"
+        table = pandas.read_csv(path, keep_default_na=False) if is_text else pandas.read_parquet(path)
     columns = list(map(str, table.columns))
     for name in filter(None, (layout.labels, layout.inputs)):
         if name not in columns:
             few = ", ".join((*columns[:5], *(["…"] if len(columns) > 5 else [])))
             raise DatasetError(f"{path} has no column {name}, it has {few}; name them with --inputs and --labels")
     with reading(path):
-        labels = label_values(table.pop(layout.labels).to_numpy())
+        found = table.pop(layout.labels)
+        if (empty := found.isna() | (found.astype(str).str.strip() == "")).any():
+            raise ValueError(f"row {int(empty.to_numpy().argmax()) + 1} has no label")
+        labels = label_values(found.to_numpy())
         if layout.inputs:
             inputs = np.stack([np.asarray(cell, np.float32) for cell in table[layout.inputs]])
         elif words := [name for name in table if not pandas.api.types.is_numeric_dtype(table[name])]:
