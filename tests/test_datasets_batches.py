@@ -107,31 +107,6 @@ def test_scale_is_that_of_division_by_255():
     assert batch.inputs.max() <= 1
 
 
-@pytest.mark.parametrize("augment", [None, Augment(shift=1, flip=True, colour=0.2)])
-def test_shards_together_are_the_whole(augment):
-    whole = Batches(numbered(), 6, seed=0, augment=augment)
-    shards = [Batches(numbered(), 6, seed=0, augment=augment, shard=(part, 3)) for part in range(3)]
-    for _ in range(5):  # past the end of two passes
-        expected, parts = next(whole), [next(shard) for shard in shards]
-        assert [len(part.labels) for part in parts] == [2, 2, 2]
-        assert torch.equal(torch.cat([part.labels for part in parts]), expected.labels)
-        assert torch.equal(torch.cat([part.inputs for part in parts]), expected.inputs)
-    assert shards[2].state_dict() == whole.state_dict()  # a position belongs to the order, not to a shard
-
-
-@pytest.mark.parametrize(
-    ("batch_size", "shard", "message"),
-    [
-        (5, (0, 2), "batch_size must be a multiple of the 2 parts it is divided into, got 5"),
-        (6, (2, 2), r"shard must be \(part, parts\) with 0 <= part < parts, got \(2, 2\)"),
-        (6, (-1, 2), r"shard must be \(part, parts\) with 0 <= part < parts, got \(-1, 2\)"),
-    ],
-)
-def test_shards_that_do_not_divide(batch_size, shard, message):
-    with pytest.raises(DatasetError, match=message):
-        Batches(numbered(), batch_size, seed=0, shard=shard)
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("resident", [True, False])
 def test_the_device_changes_nothing(resident):

@@ -55,7 +55,6 @@ class Batches(Generic[B]):
         balanced: bool = False,
         device: torch.device | str = "cpu",
         resident: bool | None = None,
-        shard: tuple[int, int] = (0, 1),
     ) -> None: ...
 
     @overload
@@ -70,7 +69,6 @@ class Batches(Generic[B]):
         balanced: bool = False,
         device: torch.device | str = "cpu",
         resident: bool | None = None,
-        shard: tuple[int, int] = (0, 1),
     ) -> None: ...
 
     def __init__(
@@ -84,37 +82,26 @@ class Batches(Generic[B]):
         balanced: bool = False,
         device: torch.device | str = "cpu",
         resident: bool | None = None,
-        shard: tuple[int, int] = (0, 1),
     ) -> None:
         """Put a split on the device.
 
         Args:
             split: what to draw from.
-            batch_size: samples per batch, at least 1; of all shards together.
+            batch_size: samples per batch, at least 1.
             seed: any integer.
             mean: subtracted from the inputs after scaling, `(C,)` or `(D,)`; None subtracts nothing.
             augment: how images vary; None leaves them as they are.
             balanced: every class of a labelled split equally often (`BalancedOrder`).
             device: where batches arrive.
             resident: keep all samples on the device; None does so up to `RESIDENT_BYTES`.
-            shard: which of how many equal parts of every batch to hand out, counted from 0. All parts draw the same
-                order, so that as many processes together see the batches of one.
         """
         check_batch_size(batch_size)
-        part, parts = shard
-        if not 0 <= part < parts:
-            raise DatasetError(f"shard must be (part, parts) with 0 <= part < parts, got {shard}")
-        if batch_size % parts:
-            raise DatasetError(
-                f"batch_size must be a multiple of the {parts} parts it is divided into, got {batch_size}"
-            )
         if not len(split):
             raise DatasetError(f"split {split.name!r} must have at least 1 sample, got 0")
         if resident is None:
             resident = split.inputs.nbytes <= RESIDENT_BYTES
         self.split, self.seed, self.augment = split, seed, augment or None  # one that varies nothing is none
-        self._drawn, self.batch_size = batch_size, batch_size // parts  # by all shards, and by this one
-        self._shard = slice(part * self.batch_size, (part + 1) * self.batch_size)
+        self.batch_size = batch_size
         self.device = torch.device(device)
         self._inputs = split.inputs.to(self.device) if resident else split.inputs
         self._labels = split.labels.to(self._inputs.device) if isinstance(split, Labelled) else None
@@ -130,11 +117,10 @@ class Batches(Generic[B]):
         return self
 
     def __next__(self) -> B:
-        position, index = self._order.position, self._order.take(self._drawn)[self._shard]
+        position, index = self._order.position, self._order.take(self.batch_size)
         varied = None
         if self.augment:
-            bits = self.augment.bits_for(self.seed, self.split.name, position, self._drawn)
-            varied = (self.augment, bits[self._shard])
+            varied = self.augment, self.augment.bits_for(self.seed, self.split.name, position, self.batch_size)
         inputs = network_view(gather(self._inputs, index, self._shift, varied, self.device))
         # The overloads of __init__ tie B to the split: with labels it is LabelledBatch.
         if self._labels is None:
