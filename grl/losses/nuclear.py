@@ -1,7 +1,5 @@
 """DALN: the label predictor is its own critic, by the nuclear norm of its predictions."""
 
-from typing import cast
-
 import torch
 from torch import Tensor
 
@@ -53,5 +51,20 @@ def nuclear_discrepancy_loss(
 def _average_norm(probabilities: Tensor, chosen: Tensor) -> Tensor:
     # Rows of zeros leave the singular values as they are, so no rows need be picked, which would wait for the device.
     rows = (probabilities * chosen.nan_to_num(0.0).unsqueeze(-1)).flatten(0, -2)
-    norm = cast(Tensor, torch.linalg.matrix_norm(rows, ord="nuc"))  # pyright: ignore
-    return norm / chosen.sum().clamp(min=1.0)
+    return nuclear_norm(rows) / chosen.sum().clamp(min=1.0)
+
+
+def nuclear_norm(matrix: Tensor) -> Tensor:
+    """Return the sum of the singular values of a matrix, NaN where it holds what is not finite.
+
+    A singular value decomposition of such a matrix raises on the CPU, where every other loss becomes NaN.
+
+    Args:
+        matrix: `(N, C)`, float32 or wider.
+
+    Returns:
+        The norm, 0-d.
+    """
+    finite = matrix.isfinite()
+    norm = torch.linalg.svdvals(torch.where(finite, matrix, 0.0)).sum()
+    return torch.where(finite.all(), norm, torch.nan)
