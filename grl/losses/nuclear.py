@@ -1,5 +1,7 @@
 """DALN: the label predictor is its own critic, by the nuclear norm of its predictions."""
 
+from typing import cast
+
 import torch
 from torch import Tensor
 
@@ -66,5 +68,5 @@ def nuclear_norm(matrix: Tensor) -> Tensor:
         The norm, 0-d.
     """
     finite = matrix.isfinite()
-    norm = torch.linalg.svdvals(torch.where(finite, matrix, 0.0)).sum()
-    return torch.where(finite.all(), norm, torch.nan)
+    values = cast(Tensor, torch.linalg.svdvals(torch.where(finite, matrix, 0.0)))  # pyright: ignore
+    return torch.where(finite.all(), values.sum(), torch.nan)
