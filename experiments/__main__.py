@@ -117,13 +117,17 @@ def run(name: str, options: Sequence[str]) -> int:
     if launch.help:
         print(launch.help)
         return 0
-    while (exit_code := train(launch)) == 0 and launch.go_on:
+    outcome = train(launch)
+    exit_code = outcome.exit_code
+    while outcome.is_complete and launch.go_on:  # what MLflow has not got does not hold up the choice
         launch = launch.go_on()
+        outcome = train(launch)
+        exit_code = outcome.exit_code or exit_code
     return exit_code
 
 
-def train(launch: Any) -> int:
-    """Train the runs of one `Launch`; the exit code."""
+def train(launch: Any) -> Any:
+    """Train the runs of one `Launch`; the `Outcome`."""
     from experiments.launch import check_all
     from experiments.work.bundles import bundle
     from experiments.work.driver import work_off
@@ -142,7 +146,7 @@ def train(launch: Any) -> int:
     for title in outcome.in_use:
         say(console, f"another process is training {title}; left to it")
     say_where(outcome, launch.name)
-    return outcome.exit_code
+    return outcome
 
 
 def say_where(outcome: Any, experiment_name: str) -> None:

@@ -137,6 +137,20 @@ def origin_of(pair: str) -> tuple[str, str, str]:
     return (found["pair"], found["kind"], found["run"]) if found else (pair, "", "")
 
 
+def check_reversed(experiment: Experiment, forward: Experiment) -> None:
+    """Refuse a run whose pair is made of a run of another pair, or with another share held out.
+
+    Raises:
+        BadInput: It is one.
+    """
+    named, made = (
+        f"pair {pair} with held_out {each.held_out}"
+        for pair, each in ((origin_of(experiment.pair)[0], experiment), (forward.pair, forward))
+    )
+    if named != made:
+        raise BadInput(f"pair {experiment.pair} is made of a run of {made}, got {named}")
+
+
 def show_method(method: Method) -> str:
     """A method on one line: its name, and each field that differs from its class's default."""
     shown = [method.name]
@@ -148,6 +162,8 @@ def show_method(method: Method) -> str:
             shown.append(each.name)
         elif isinstance(value, Schedule):  # alpha is what a schedule is, unless it is said
             shown.append(show_schedule(value) if each.name == "alpha" else f"{each.name} {show_schedule(value)}")
+        elif isinstance(value, Method):
+            shown.append(f"{each.name} {show_method(value)}")
         else:
             shown.append(f"{each.name} {value}")
     return " ".join(shown)

@@ -3,19 +3,18 @@
 import dataclasses
 import inspect
 import re
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from datasets import load_pair
-from experiments.errors import BadInput, unknown
-from experiments.experiment import Experiment, origin_of
-from experiments.identity import find, rebuild
-from experiments.methods.fitted import Fitted
+from experiments.errors import BadInput, is_ours, unknown
+from experiments.experiment import Experiment, check_reversed, origin_of
+from experiments.identity import find
 from experiments.networks import check_fit
-from experiments.networks.raw import Raw
 from experiments.options import (
     Option,
     list_leaves,
@@ -28,12 +27,12 @@ from experiments.options import (
 )
 from experiments.recipes import RECIPES, Recipe
 from experiments.recipes.base import for_pair
-from experiments.record.files import read_json
 from experiments.record.folder import folder_of
-from experiments.record.names import RUN
 from experiments.training.alone import sample_shape
+from experiments.training.fitted import check_inputs
 from experiments.training.machine import Machine
 from experiments.work.driver import Pool
+from experiments.work.pairs import recorded_experiment
 from experiments.work.pools import open_pool
 
 
@@ -113,8 +112,8 @@ def read_command(verb: str, name: str, arguments: Sequence[str]) -> Launch:
     options = split_options(arguments)
     recipe = find_recipe(name)
     parameters = _parameters(recipe)
-    given = {path: values for path, values in options if path in parameters}
-    built = _call(recipe, name, {path: _read(path, values, parameters[path]) for path, values in given.items()})
+    given = {path: _read(path, values, parameters[path]) for path, values in options if path in parameters}
+    built = _call(recipe, name, given)
     rest = [option for option in options if option[0] not in (*parameters, "help")]
     how_names = [each.name for each in dataclasses.fields(How)]
     chosen = [(path, values) for path, values in rest if path.removeprefix("no_") in how_names]
@@ -128,9 +127,11 @@ def read_command(verb: str, name: str, arguments: Sequence[str]) -> Launch:
 
     def advance(steps: Generator[Any, Any, Any], trained: list[Experiment] | None) -> Launch:
         try:
-            stage = launch(steps.send(trained), f"{_plain(name)}_search")
+            with _saying(given):
+                wanted = steps.send(trained)
         except StopIteration as end:
             return launch(end.value, _plain(name))
+        stage = launch(wanted, f"{_plain(name)}_search")
         return replace(stage, go_on=lambda: advance(steps, stage.experiments))
 
     return advance(built, None) if inspect.isgenerator(built) else launch(built, _plain(name))
@@ -179,13 +180,12 @@ def find_recipe(name: str) -> Recipe:
             raise BadInput(f"{name} must be a recipe, a function that returns an Experiment or a list, got {found!r}")
         return found
     if re.fullmatch(r"[0-9a-f]{16}", name):
-        description = read_json(folder_of(name) / RUN, needs=("experiment",))
-        if description is None:
-            raise BadInput(f"there is no run {name} in {folder_of(name).parent}")
-        return lambda: rebuild(description["experiment"])
+        return lambda: recorded_experiment(folder_of(name))
     if run := origin_of(name)[2]:
-        forward = find_recipe(run)()
-        return lambda: dataclasses.replace(forward, pair=name)
+        forward = recorded_experiment(folder_of(run))
+        backward = replace(forward, pair=name)
+        check_reversed(backward, forward)
+        return lambda: backward
     if "_to_" in name:
         return lambda: for_pair(name)
     raise unknown("experiment, table or pair", name, RECIPES)
@@ -218,7 +218,20 @@ def _call(recipe: Recipe, name: str, arguments: dict[str, Any]) -> Any:
         inspect.signature(recipe).bind(**arguments)
     except TypeError as error:
         raise BadInput(f"{name} must be callable without arguments to be a recipe: {error}") from None
-    return recipe(**arguments)
+    with _saying(arguments):
+        return recipe(**arguments)
+
+
+@contextmanager
+def _saying(arguments: dict[str, Any]) -> Iterator[None]:
+    # What a recipe cannot use of what a person has given it is one line; without that, a ValueError is a bug.
+    try:
+        yield
+    except ValueError as error:
+        if not arguments or is_ours(error):
+            raise
+        given = ", ".join(f"{name} {value}" for name, value in arguments.items())
+        raise BadInput(f"{given}: {error}") from None
 
 
 def _checked(built: Any, name: str) -> list[Experiment]:
@@ -251,11 +264,7 @@ def check_all(experiments: Sequence[Experiment]) -> None:
     checked = set()
     for experiment in experiments:
         network, method = experiment.network, experiment.method
-        if isinstance(method, Fitted) and not method.after and not isinstance(network, Raw):
-            raise BadInput(
-                f"method {method.name} fits the last layer of trained networks: give network raw to fit the inputs, or "
-                f"method.after, got network {network.name}"
-            )
+        check_inputs(experiment)
         place = (experiment.pair, network, experiment.augment)
         if place not in widths:
             pair = load_pair(origin_of(experiment.pair)[0])

@@ -10,7 +10,7 @@ from experiments.record.files import claim, read_json
 from experiments.record.folder import folder_of, read_points
 from experiments.work import done, driver
 from experiments.work.bundles import bundle
-from experiments.work.driver import Outcome, work_off
+from experiments.work.driver import Ended, Outcome, work_off
 from experiments.work.run import train_runs
 from grl.schedules import InverseDecay
 from tests.support.recorded_curves import curves_of, recorded_curves
@@ -96,6 +96,21 @@ def test_a_signal_stops_the_pool_and_the_rest_is_kept(client, capsys, number):
     assert (outcome.interrupted, outcome.exit_code, pool.stopped) == (True, 130, True)
     assert "stopping: the same command goes on from the last checkpoints" in capsys.readouterr().out
     assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)] == before
+
+
+def test_a_run_that_a_worker_was_told_to_stop_is_not_done(client):
+    class Told(Inline):
+        def ended(self, wait_s):
+            if not self.waiting:
+                return []
+            members = self.waiting.pop()
+            with pytest.raises(KeyboardInterrupt):
+                train_runs(members, must_stop=after(10))
+            return [Ended(members)]
+
+    outcome = work_here([small_moons()], pool=Told())
+    assert outcome.failed == [f"{small_moons().title}: stopped; the same command goes on"]
+    assert (outcome.trained, outcome.exit_code) == (0, 1)
 
 
 def test_stale_runs_are_said_trained_again_and_reach_mlflow_again(client, monkeypatch, capsys):

@@ -13,6 +13,7 @@ from experiments.methods.anchors import SourceOnly
 from experiments.methods.cdan import CDAN
 from experiments.methods.dann import DANN
 from experiments.methods.mdd import MDD
+from experiments.methods.svm import SVM
 from experiments.networks.mnist import MnistModern
 from experiments.networks.moons import Moons
 from experiments.optimisers import SGD, Adam
@@ -41,6 +42,10 @@ OTHER = {
 def test_hash_is_frozen():
     """A hash names recorded runs: a change of it is a change of every name, and must be meant."""
     assert Experiment(pair="moons").hash == "3b11b75752eb65bf"
+
+
+def test_a_method_within_a_method_is_shown_as_one():
+    assert show_method(SVM(after=DANN(domain_weight=1.0), c=0.1)) == "svm after dann domain_weight 1.0 c 0.1"
 
 
 @pytest.mark.parametrize("field", [each.name for each in dataclasses.fields(Experiment)])

@@ -1,5 +1,6 @@
 """The health of a finished run: what its numbers say together, and the name of each planted fault."""
 
+import dataclasses
 import json
 import math
 from dataclasses import dataclass
@@ -12,16 +13,19 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from experiments.__main__ import main
-from experiments.methods.anchors import TargetOnly
+from experiments.methods.anchors import SourceOnly, TargetOnly
 from experiments.methods.dann import DANN
+from experiments.methods.mdd import MDD
+from experiments.methods.svm import SVM
 from experiments.networks.moons import Moons
 from experiments.record import names
 from experiments.record.files import read_json
 from experiments.record.folder import folder_of
 from experiments.training.adversary import measure_adversary
-from experiments.training.alone import Alone
+from experiments.training.alone import Alone, build_for
+from experiments.training.machine import copy_to_cpu
 from experiments.work.health import examine_run, measure_rank
-from experiments.work.run import train_runs
+from experiments.work.run import shares_told_apart, train_runs
 from grl import gradient_reversal, gradient_scale
 from grl.losses import domain_loss
 from grl.schedules import Constant
@@ -170,8 +174,8 @@ SEEN = {
 }
 
 
-def examine(*, seen=SEEN, domains=2, reads="source and target", verdict=None, **numbers):
-    return examine_run(NUMBERS | numbers, seen, domains=domains, reads=reads, verdict=verdict)
+def examine(*, seen=SEEN, shares=(0.5, 0.5), method=DANN(), verdict=None, **numbers):  # noqa: B008
+    return examine_run(NUMBERS | numbers, seen, shares=shares, method=method, verdict=verdict)
 
 
 @pytest.mark.parametrize(
@@ -181,14 +185,40 @@ def examine(*, seen=SEEN, domains=2, reads="source and target", verdict=None, **
         ({"proxy_a_distance": 1.8}, "the domains are not confused, the classifier does not see it"),
         ({"domain_loss": 0.3, "domain_accuracy": 0.9}, "the domain classifier tells the domains apart"),
         ({"domain_loss": 1.3}, "the domain classifier is surer than it is right"),
-        ({"domains": 3, "domain_loss": 1.1, "domain_accuracy": 0.34}, "at chance, ln 3, and"),
-        ({"domains": 3}, "below ln 3 = 1.099: the domain classifier tells the domains apart"),
+        ({"shares": (1 / 3,) * 3, "domain_loss": 1.1, "domain_accuracy": 0.34}, "at chance, ln 3, and"),
+        ({"shares": (1 / 3,) * 3}, "below ln 3 = 1.099: the domain classifier tells the domains apart"),
+        ({"shares": (2 / 3, 1 / 3), "domain_loss": 0.64}, "(chance 0.667), domain loss 0.640: at chance, the entropy"),
+        ({"shares": (2 / 3, 1 / 3)}, "above the entropy of 2 unequal shares = 0.637"),
     ],
 )
 def test_what_a_domain_loss_means(numbers, meaning):
     health = examine(**numbers)
     assert meaning in health.report
     assert health.status == "healthy"  # a loss at chance is no fault by itself
+
+
+def test_a_domain_loss_without_an_accuracy_is_examined():
+    numbers = {name: value for name, value in NUMBERS.items() if name != names.DOMAIN_ACCURACY}
+    health = examine_run(numbers, SEEN, shares=(0.5, 0.5), method=DANN(), verdict=None)
+    assert "- domain loss 0.690: at chance, ln 2, and" in health.report
+
+
+def test_a_fit_is_judged_by_its_accuracy_alone():
+    assert examine(method=SVM(), label_loss=1.2).status == "healthy"
+    assert "label loss" not in examine(method=SVM(), label_loss=1.2).report
+    assert examine(method=SVM(), label_loss=0.1, source_validation_accuracy=0.3).status == "useless labels"
+    assert examine(method=SourceOnly(), label_loss=1.2).status == "useless labels"
+
+
+def test_an_adversary_of_several_domains_tells_all_of_them_apart_or_sources_from_targets():
+    pair = dataclasses.replace(image_pair(), source=by_thirds(image_pair().source))
+    for method, shares in ((DANN(), (1 / 3,) * 3), (MDD(), (2 / 3, 1 / 3))):
+        networks = build_for(on_images(method=method), pair)
+        assert shares_told_apart(networks, pair) == pytest.approx(shares)
+
+
+def by_thirds(split):
+    return dataclasses.replace(split, domains=torch.arange(len(split)) // (len(split) // 2))
 
 
 def test_a_run_with_several_faults_names_them_all():
@@ -201,7 +231,7 @@ def test_a_run_with_several_faults_names_them_all():
 def test_a_method_without_adversary_and_a_source_without_test_split_are_examined():
     numbers = {name: NUMBERS[name] for name in (names.PROXY_A_DISTANCE, names.SOURCE_ACCURACY)}
     seen = {name: values for name, values in SEEN.items() if name != names.SOURCE_LABELS}
-    health = examine_run(numbers, seen, domains=2, reads="source", verdict=None)
+    health = examine_run(numbers, seen, shares=(0.5, 0.5), method=SourceOnly(), verdict=None)
     assert health.status == "healthy"
     assert "domain loss" not in health.report
 
@@ -230,14 +260,14 @@ def test_what_is_measured_of_an_adversary(moons_pair):
     trained = train_alone(experiment, moons_pair)
     networks = trained.networks()
     mean = (moons_pair.source.mean() + moons_pair.target.mean()) / 2
-    begun = Alone(experiment, moons_pair, CPU).networks
+    begun = Alone(experiment, moons_pair, CPU).networks.heads.state_dict()
     found = measure_adversary(experiment, networks, begun, moons_pair, mean)
     assert measure_adversary(experiment, networks, begun, moons_pair, mean) == found
     half = small_moons(method=DANN(alpha=Constant(value=0.5)), steps=5, evaluate_every=5)
     assert measure_adversary(half, networks, begun, moons_pair, mean)[names.GRADIENT_RATIO] == pytest.approx(
         found[names.GRADIENT_RATIO] / 2, rel=1e-4
     )
-    first, last = (torch.cat([w.detach().flatten() for w in each.heads.parameters()]) for each in (begun, networks))
+    first, last = (torch.cat([each[name].flatten() for name in begun]) for each in (begun, networks.heads.state_dict()))
     assert found[names.ADVERSARY_MOVED] == pytest.approx(float((last - first).norm() / first.norm()), rel=1e-5)
     assert measure_adversary(small_moons(method="coral"), networks, begun, moons_pair, mean) == {}
 
@@ -247,7 +277,7 @@ def test_measuring_leaves_no_trace():
     program = Alone(on_images(), image_pair(), CPU)
     before = {name: value.clone() for name, value in program.networks.state_dict().items()}
     random = torch.get_rng_state()
-    [found] = program.measure_adversaries()
+    found = program.measure_adversary(0, copy_to_cpu(program.networks.heads.state_dict()))
     assert found[names.ADVERSARY_MOVED] == 0.0
     assert all(math.isfinite(value) for value in found.values())
     assert torch.equal(random, torch.get_rng_state())

@@ -117,6 +117,10 @@ def test_a_recorded_run_is_launched_by_its_hash(tmp_path):
     assert launched(experiment.hash).experiments == [experiment]
     with pytest.raises(BadInput, match="there is no run 0123456789abcdef in"):
         launched("0123456789abcdef")
+    for damaged in ({"class": "experiments.experiment:Experiment"}, {"class": "grl.schedules:Gone"}, {}):
+        (folder / "run.json").write_text(json.dumps({"experiment": damaged}))
+        with pytest.raises(BadInput, match=r"run\.json does not describe an experiment of this version"):
+            launched(experiment.hash)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -155,6 +159,7 @@ from experiments import Experiment
 from experiments.methods.dann import DANN
 from experiments.networks import Parts
 from experiments.networks.moons import Moons
+from grl.schedules import Constant
 
 @dataclass(frozen=True, kw_only=True)
 class Mine(DANN):
@@ -186,6 +191,10 @@ def empty(): return []
 def mixed(): return [recipe(), 3]
 def needs(x): return recipe()
 def raises(): return {}["key"]
+def picky(rate: float = 0.1): return dataclasses.replace(recipe(), lr=Constant(value=rate))
+def staged(rate: float = 0.1):
+    yield picky(rate)
+def buggy(): raise ValueError("shape mismatch")
 '''
 
 
@@ -221,6 +230,8 @@ def test_a_recipe_of_ones_own_and_its_table(own):
         ("run mine:mixed", "mine:mixed must return an Experiment or a list of them, got 3"),
         ("run mine:needs", "mine:needs must be callable without arguments to be a recipe: missing"),
         ("run mine:with_lambda", "mine:with_lambda.<locals>.<lambda> has no name that can be imported"),
+        ("run mine:picky --rate -1", "rate -1.0: value must be finite and >= 0, got -1.0"),
+        ("run mine:staged --rate -1", "rate -1.0: value must be finite and >= 0, got -1.0"),
         ("run mine:table --seeds x", "seeds must be a whole number, got x"),
         ("run moons --method mine:Needy", "method: Needy.__init__() missing 1 required keyword-only argument: 'must'"),
         ("run moons --method mine:Unlike", "method: Unlike.__init__() missing 1 required positional argument: 'a'"),
@@ -236,6 +247,8 @@ def test_a_bug_of_ones_own_keeps_its_traceback(own, tmp_path):
     own("mine", MINE)
     with pytest.raises(KeyError):
         run_command(commands.main, ["run", "mine:raises"])
+    with pytest.raises(ValueError, match="shape mismatch"):
+        run_command(commands.main, ["run", "mine:buggy"])
     assert not (tmp_path / "runs").exists()
 
 
@@ -260,6 +273,7 @@ def test_a_bug_of_ones_own_keeps_its_traceback(own, tmp_path):
         ("run moons --pair moon", "pair 'moon' is unknown, did you mean 'moons'?"),
         ("run moons_to_mooons", "domain 'mooons' is unknown, did you mean 'moons'?"),
         ("run moons --workers 0", "workers must be >= 1, got 0"),
+        ("show office_caltech10 --lr -1", "lr: lr must be finite and > 0, got -1.0; see: "),
         ("run moons --device gpu", "device 'gpu' is not available here: available are auto, cpu"),
         ("run moons --compile fast", "unknown compile 'fast'"),
         ("run moons --network cnn", "network cnn takes images (C, H, W), got inputs of shape (2,)"),

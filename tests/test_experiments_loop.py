@@ -409,6 +409,12 @@ def test_divergence_names_step_alpha_and_pair(moons_pair):
     assert message.endswith(", alpha 0.5, pair moons")
 
 
+@pytest.mark.parametrize("method", ["bnm", "daln"])
+def test_a_diverging_run_with_singular_values_ends_as_any_other(moons_pair, method):
+    [(_, message)] = train_alone(small_moons(method=method, lr=InverseDecay(lr=1e30)), moons_pair).notes.failures
+    assert "_loss is nan at step 5, lr" in message
+
+
 def test_a_network_for_other_inputs_is_refused(moons_pair):
     with pytest.raises(BadInput, match="network mnist_paper takes colour images"):
         train_alone(small_moons(network=MnistPaper()), moons_pair)

@@ -9,6 +9,7 @@ from experiments.__main__ import main
 from experiments.errors import BadInput, run_command
 from experiments.methods.dann import DANN
 from experiments.networks import build_networks
+from experiments.networks.cnn import CNN
 from experiments.networks.mnist import MnistModern
 from experiments.record import names
 from experiments.record.delivery import Destination, address
@@ -40,6 +41,14 @@ def test_the_model_takes_images_as_they_are_stored():
     [batch] = one_pass(split, len(split), mean=mean)
     with torch.inference_mode():
         torch.testing.assert_close(Model(networks, mean)(split.inputs), networks.predict(batch.inputs)[1])
+
+
+def test_the_model_of_a_cropped_run_cuts_as_its_evaluations_do():
+    networks = build_networks(CNN(), DANN().heads, shape=(3, 21, 21), classes=3, seed=0).eval()
+    split, mean = image_pair().evaluation.target_test, torch.tensor([0.1, 0.2, 0.3])
+    [batch] = one_pass(split, len(split), mean=mean, crop=21)
+    with torch.inference_mode():
+        torch.testing.assert_close(Model(networks, mean, 21)(split.inputs), networks.predict(batch.inputs)[1])
 
 
 def test_mlflow_serves_the_model_without_pickle_and_counts_nothing_twice(client, capsys):
@@ -79,7 +88,7 @@ def test_mlflow_serves_the_model_without_pickle_and_counts_nothing_twice(client,
 def test_what_has_no_model_is_said(client, capsys):
     experiment = small_moons()
     assert run_command(main, ["log-model", "no_such_run"]) == 2
-    assert "error: unknown run 'no_such_run'" in capsys.readouterr().err
+    assert "error: there is no run no_such_run in" in capsys.readouterr().err
     assert run_command(main, ["log-model"]) == 2
     assert "error: log-model needs the hash of one run" in capsys.readouterr().err
     train_runs([experiment])

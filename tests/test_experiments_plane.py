@@ -4,12 +4,15 @@ import dataclasses
 
 import numpy as np
 import torch
+from torch import nn
 
 from datasets import load_pair
-from experiments.methods.base import mean_of_training
+from experiments.methods.anchors import SourceOnly
+from experiments.methods.base import Adversarial, mean_of_training
 from experiments.methods.cdan import CDAN
 from experiments.methods.coral import CORAL
 from experiments.networks import build_networks
+from experiments.networks.shallow import Shallow
 from experiments.recipes.moons import ganin2016_figure2, moons
 from experiments.record import names
 from experiments.training.alone import Alone
@@ -59,6 +62,41 @@ def test_points_stand_in_the_order_of_the_recorded_features():
     of_target = evaluation.seen[names.DOMAIN_LABELS] == 1
     found = [rows[tuple(point)] for point in inputs[of_target].astype(float).tolist()]
     assert found == evaluation.seen[names.LABELS][of_target].tolist()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Squared(Shallow):
+    """Looks at the inputs and their squares."""
+
+    name = "squared"
+
+    def feature_extractor(self, shape):
+        return nn.Sequential(Squares(), nn.Linear(4, 5))
+
+
+class Squares(nn.Module):
+    def forward(self, inputs):
+        return torch.cat([inputs, inputs**2], 1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Whole(Adversarial):
+    """Says its losses, and no adversary's."""
+
+    name = "whole"
+
+    def losses(self, networks, passed, **scheduled):
+        return SourceOnly().losses(networks, passed)
+
+
+def test_what_has_no_lines_or_no_adversary_of_its_own_is_left_out():
+    squared = dataclasses.replace(ganin2016_figure2(1)[1], network=Squared())
+    pair = load_pair("moons")
+    seen = look_at_plane(squared, Alone(squared, pair, CPU).member(0), pair)
+    assert names.PLANE_DOMAIN in seen
+    assert names.PLANE_LINES not in seen
+    assert names.PLANE_LINES in look(Whole())[-1]
+    assert names.PLANE_DOMAIN not in look(Whole())[-1]
 
 
 def test_only_an_adversary_has_domain_logits_and_only_a_plane_is_looked_at():

@@ -13,7 +13,9 @@ from experiments.choosing import choose_reversed, score_reversed
 from experiments.errors import BadInput, run_command
 from experiments.experiment import origin_of, reverse
 from experiments.launch import read_command
+from experiments.optimisers import SGD
 from experiments.record import names
+from experiments.record.files import read_json
 from experiments.record.folder import folder_of, is_finished, read_points
 from experiments.training.machine import AUTOMATIC
 from experiments.work.bundles import bundle
@@ -104,6 +106,27 @@ def test_a_reversed_run_begins_with_the_forward_model(grid):
     assert all(torch.equal(kept[name], begun[name]) for name in kept)
 
 
+def test_how_far_a_reversed_adversary_has_moved_is_counted_from_where_it_began(grid):
+    unmoved = dataclasses.replace(reverse(grid[1]), lr=Constant(value=0.0), steps=10)
+    [alone, together] = (dataclasses.replace(unmoved, optimiser=SGD(head_rate=rate)) for rate in (2.0, 1.0))
+    train_runs([alone])
+    train_runs([together])
+    for each in (alone, together):
+        assert read_json(folder_of(each.hash) / names.RESULT)["metrics"][names.ADVERSARY_MOVED] == 0.0
+
+
+def test_a_pair_that_is_not_the_forward_runs_is_refused(grid):
+    back = reverse(grid[0])
+    message = r"is made of a run of pair moons with held_out 0.1, got pair moons_rotated with held_out 0.1"
+    wrong = f"moons_rotated_reversed_{grid[0].hash}"
+    with pytest.raises(BadInput, match=message):
+        read_command("run", wrong, [])
+    with pytest.raises(BadInput, match=message):
+        open_pair(dataclasses.replace(back, pair=wrong))
+    with pytest.raises(BadInput, match=r"held_out 0.1, got pair moons with held_out 0.3"):
+        open_pair(dataclasses.replace(back, held_out=0.3))
+
+
 def test_a_run_interrupted_and_alone_keeps_the_same_model(grid, tmp_path, monkeypatch):
     def outcomes() -> list[str]:
         results = [folder_of(each.hash) / names.RESULT for each in (grid[1], reverse(grid[1]))]
@@ -134,7 +157,7 @@ def test_circular_validation_begins_anew_and_needs_nothing_held_out(runs):
 
 def test_what_is_not_there_is_said(runs):
     forward = held_out_moons()
-    with pytest.raises(BadInput, match=f"unknown run '{forward.hash}'"):
+    with pytest.raises(BadInput, match=f"there is no run {forward.hash} in"):
         train_runs([reverse(forward)])
     with pytest.raises(BadInput, match="is not trained yet: python -m experiments run moons_reversed_"):
         choose_reversed([forward])
@@ -178,10 +201,10 @@ def test_a_recipe_chooses_by_what_it_has_trained(runs, own, capsys, monkeypatch)
     name, line = "choosing_recipe:table", ["--steps", "10", "--evaluate-every", "10"]
     begun: list[tuple[str, int]] = []
 
-    def work_off(experiments, recorded_as, **_):  # in this process
+    def work_off(experiments, recorded_as, **_):  # in this process, and for the first time without MLflow
         begun.append((recorded_as, len(experiments)))
         train_runs(experiments)
-        return Outcome()
+        return Outcome(undelivered="" if begun[1:] else "no store")
 
     monkeypatch.setattr("experiments.work.driver.work_off", work_off)
 
@@ -190,7 +213,7 @@ def test_a_recipe_chooses_by_what_it_has_trained(runs, own, capsys, monkeypatch)
         return [each.split()[0] for each in capsys.readouterr().out.splitlines()]
 
     assert len(shown()) == 2
-    assert run_command(commands.main, ["run", name, *line]) == 0
+    assert run_command(commands.main, ["run", name, *line]) == 1
     assert begun == [("table_search", 2), ("table_search", 2), ("table", 2)]
     capsys.readouterr()
     listed = shown()

@@ -15,14 +15,16 @@ from datasets import load_pair
 from experiments.errors import BadInput
 from experiments.experiment import Experiment
 from experiments.identity import rebuild
+from experiments.methods.svm import SVM
 from experiments.networks import build_networks
 from experiments.networks.mnist import MnistModern
+from experiments.networks.raw import Raw
 from experiments.recipes.base import with_method
 from experiments.record import names
 from experiments.record.files import claim, read_json
 from experiments.record.folder import Recording, folder_of, list_runs, read_points
 from experiments.training.machine import Machine
-from experiments.work import done, run
+from experiments.work import pairs, run
 from experiments.work.checkpoint import Checkpoint
 from experiments.work.done import is_done
 from experiments.work.run import digest, train_runs
@@ -166,7 +168,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(runs, uninterrupted, monkey
 @pytest.mark.parametrize("method", ["source_only", "target_only", "dann"])
 def test_resume_with_dropout_and_batch_norm(runs, uninterrupted, monkeypatch, method):
     monkeypatch.setattr(run, "open_pair", lambda *_: image_pair())
-    monkeypatch.setattr(done, "fingerprint_of", lambda name: image_pair().fingerprint)
+    monkeypatch.setattr(pairs, "fingerprint_of", lambda name: image_pair().fingerprint)
     recipe = Experiment(pair="images", network=MnistModern(), steps=6, batch_size=8, evaluate_every=2, log_every=1)
     experiment = with_method(recipe, method)
     with pytest.raises(KeyboardInterrupt):
@@ -329,6 +331,13 @@ def test_a_run_goes_on_in_another_program_than_it_was_begun_in(runs, uninterrupt
     ]
 
 
+def test_a_fit_takes_one_step(runs):
+    experiment = small_moons(method=SVM(), network=Raw())
+    train_runs([experiment])
+    metrics = read_json(folder_of(experiment.hash) / "result.json")["metrics"]
+    assert metrics[names.STEPS_PER_S] == pytest.approx(1 / metrics[names.TRAIN_TIME_S])
+
+
 def test_two_processes_on_one_run(runs):
     experiment = small_moons()
     with claim(folder_of(experiment.hash)):
@@ -341,11 +350,11 @@ def test_a_stale_run_is_trained_again_and_the_old_one_stays_readable(runs, monke
     experiment = small_moons()
     train_runs([experiment])
     begun = read_json(runs / experiment.hash / "run.json")["started_ms"]
-    monkeypatch.setattr(done, "fingerprint_of", lambda name: "f" * 64)
+    monkeypatch.setattr(pairs, "fingerprint_of", lambda name: "f" * 64)
     pair = dataclasses.replace(load_pair("moons"), fingerprint="f" * 64)
     monkeypatch.setattr(run, "open_pair", lambda *_: pair)
     assert not is_done(experiment)
-    assert done.find_change(experiment) == "the data of moons have changed"
+    assert pairs.find_change(experiment) == "the data of moons have changed"
     train_runs([experiment])
     assert is_done(experiment)
     old = runs / f"{experiment.hash}-{begun}"

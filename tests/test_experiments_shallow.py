@@ -9,7 +9,9 @@ from scipy.optimize import minimize
 from sklearn.decomposition import PCA
 from sklearn.svm import LinearSVC
 
+from datasets import Augment
 from experiments.errors import BadInput
+from experiments.identity import describe
 from experiments.launch import check_all
 from experiments.methods import Passed
 from experiments.methods.anchors import SourceOnly, TargetOnly
@@ -22,7 +24,9 @@ from experiments.networks.raw import Raw
 from experiments.networks.shallow import Shallow
 from experiments.recipes.reviews import ALPHAS, CS, PAIRS, candidates
 from experiments.training.diagnosis import examine_method
+from experiments.training.fitted import FittedProgram, family_of
 from experiments.work.notebook import run
+from experiments.work.pairs import first_weights
 from grl.schedules import Constant
 from tests.support.small_runs import small_moons
 
@@ -158,6 +162,8 @@ def test_bad_fields_are_named():
         SA(after=SVM())
     with pytest.raises(BadInput, match=r"method.after.batch_norm must be joint or separate, got domain_specific"):
         SVM(after=DANN(batch_norm="domain_specific"))
+    with pytest.raises(BadInput, match=r"method.after must not read target labels, got TargetOnly"):
+        SVM(after=TargetOnly())
     with pytest.raises(BadInput, match=r"method.label_smoothing must be 0 of a method without steps, got 0.1"):
         SVM(label_smoothing=0.1)
     inputs, labels = counts(20, 5)
@@ -165,6 +171,8 @@ def test_bad_fields_are_named():
         SA(dimensions=6).fit(SA().prepare(inputs, inputs), labels, 2)
     with pytest.raises(BadInput, match=r"give network raw to fit the inputs, or method\.after, got network moons"):
         check_all([small_moons(method=SVM())])
+    with pytest.raises(BadInput, match=r"give network raw to fit the inputs, or method\.after, got network moons"):
+        run(small_moons(method=SVM()))
 
 
 def test_a_fit_is_a_run_like_any_other(runs):
@@ -184,6 +192,36 @@ def test_a_fit_is_a_run_like_any_other(runs):
     differing = [name for name in kept[1] if not torch.equal(kept[0][name], kept[1][name])]
     assert differing == ["label_predictor.weight", "label_predictor.bias"]
     assert abs(again.last["source_accuracy"] - before.last["source_accuracy"]) < 0.1
+
+
+def test_only_fits_on_the_same_inputs_share_a_program():
+    fit = small_moons(method=SVM(after=SourceOnly()))
+    same = dataclasses.replace(fit, method=SVM(after=SourceOnly(), c=0.5))
+    assert family_of(same) == family_of(fit)
+    for change in ({"lr": Constant(value=0.2)}, {"steps": 40}, {"seed": 1}, {"pair": f"moons_circular_{fit.hash}"}):
+        assert family_of(dataclasses.replace(fit, **change)) != family_of(fit), change
+    raw = small_moons(method=SVM(), network=Raw())
+    assert family_of(dataclasses.replace(raw, seed=1)) == family_of(raw)
+    assert family_of(dataclasses.replace(raw, augment=Augment(crop=20))) != family_of(raw)
+
+
+def test_a_fit_centres_its_inputs_as_the_networks_it_takes_up_were_trained(moons_pair):
+    both = (moons_pair.source.mean() + moons_pair.target.mean()) / 2
+    torch.testing.assert_close(SVM(after=DANN()).mean_of_inputs(moons_pair), both)
+    torch.testing.assert_close(SA(after=SourceOnly()).mean_of_inputs(moons_pair), moons_pair.source.mean())
+    torch.testing.assert_close(SVM().mean_of_inputs(moons_pair), moons_pair.source.mean())
+    program = FittedProgram([small_moons(method=SVM(after=DANN()))], [moons_pair])
+    torch.testing.assert_close(program._mean, both)
+    assert describe(SVM())["version"] == 1 < describe(SVM(after=DANN()))["version"]
+
+
+def test_a_fit_after_a_stale_run_is_refused(runs, monkeypatch):
+    after = small_moons(method=SVM(after=SourceOnly()))
+    run(small_moons(method=SourceOnly()))
+    assert first_weights(after)
+    monkeypatch.setattr("experiments.work.pairs.fingerprint_of", lambda pair: "another")
+    with pytest.raises(BadInput, match=r"method.after needs the run .* of source_only"):
+        first_weights(after)
 
 
 def test_the_papers_grids():

@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from experiments.methods.bnm import BNM
 from experiments.methods.cdan import CDAN
+from experiments.methods.daln import DALN
 from experiments.methods.dann import DANN
 from experiments.methods.mdd import MDD
 from experiments.networks import NETWORKS, build_networks
@@ -128,6 +130,17 @@ def test_a_member_that_diverges_leaves_the_others_alone(moons_pair):
     assert "at step" in message
     assert "alpha 1e+38, pair moons" in message
     assert (mixed.points(0), mixed.points(2)) == (alone.points(0), alone.points(1))
+
+
+@pytest.mark.parametrize("method", [BNM, DALN])
+def test_a_member_whose_singular_values_are_not_finite_leaves_the_others_alone(moons_pair, method):
+    field = "alpha" if method is DALN else "weight"
+    members = [small_moons(method=method(**{field: each})) for each in (Constant(value=0.1), Explodes(at=3))]
+    trained = train_together(members, moons_pair)
+    [(member, message)] = trained.notes.failures
+    assert member == 1
+    assert " is nan at step 5" in message
+    assert trained.points(0)[-1][0] == 30
 
 
 @dataclass(frozen=True)

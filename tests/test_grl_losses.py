@@ -249,6 +249,17 @@ def test_an_absent_domain_counts_nothing_and_breaks_nothing(method, plain) -> No
         assert torch.isfinite(grad).all()
 
 
+@pytest.mark.parametrize("wrong", [torch.nan, torch.inf, -torch.inf])
+def test_the_nuclear_discrepancy_of_what_is_not_finite_is_nan(wrong) -> None:
+    features = torch.randn(8, 4)
+    features[5, 1] = wrong
+    head, labels = nn.Linear(4, 3), torch.tensor([0, 1] * 4)
+    assert nuclear_discrepancy_loss(head, features, labels).loss.isnan()
+    several = torch.stack([torch.randn(8, 4), features])
+    losses = torch.vmap(lambda each: nuclear_discrepancy_loss(head, each, labels).loss)(several)
+    assert losses.isfinite().tolist() == [True, False]
+
+
 def test_half_precision() -> None:
     features = torch.randn(8, 4, dtype=torch.bfloat16, requires_grad=True)
     head = nn.Linear(4, 3).bfloat16()

@@ -116,6 +116,10 @@ class Method:
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {name: value for name, value in values.items() if isinstance(value, Schedule)}
 
+    def mean_of_inputs(self, pair: DomainPair) -> Tensor:
+        """What is subtracted from all inputs of a pair, `(C,)` or `(D,)`."""
+        return mean_of_training(self.reads, pair)
+
     def forward(self, networks: Networks, batches: Mapping[str, Batch]) -> Passed:
         """Pass the batches, by domain and sources first, through extractor and label predictor."""
         features = self.extract(networks, [batch.inputs for batch in batches.values()])
@@ -214,6 +218,11 @@ class Adversarial(BothDomains):
             raise BadInput(f"method.alpha must be a Schedule, got {self.alpha!r}")
         if not (math.isfinite(self.domain_weight) and self.domain_weight >= 0):
             raise BadInput(f"method.domain_weight must be finite and >= 0, got {self.domain_weight}")
+
+    @property
+    def has_adversary(self) -> bool:
+        """Whether the adversary's loss can be had by itself: a class may have `losses` of its own instead."""
+        return type(self).adversary is not Adversarial.adversary
 
     def adversary(self, networks: Networks, passed: Passed, alpha: float) -> AdversarialLoss:
         """The adversary's loss, with the features reversed inside it."""

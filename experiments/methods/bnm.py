@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from experiments.methods.comparator import Comparator
+from grl.losses.nuclear import nuclear_norm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,4 +17,4 @@ class BNM(Comparator):
     predicts = "all"
 
     def alignment(self, source: Tensor, target: Tensor) -> Tensor:
-        return -torch.linalg.svdvals(target.softmax(1)).sum() / len(target)
+        return -nuclear_norm(target.softmax(1)) / len(target)

@@ -16,6 +16,7 @@ from experiments.networks.mlp import MLP
 from experiments.networks.resnet import ResNet18
 from grl.schedules import InverseDecay
 
+DEEP = ("source_only", "target_only", "dann", "cdan", "mdd", "mcd", "daln", "coral", "mmd", "mcc", "bnm")
 SMALL_IMAGE = 64  # pixels a side; what is larger is a photograph
 
 

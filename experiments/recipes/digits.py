@@ -15,10 +15,8 @@ import dataclasses
 from experiments.experiment import Experiment
 from experiments.methods.cdan import CDAN
 from experiments.networks.mnist import MnistModern, MnistPaper
-from experiments.recipes.base import across_methods
+from experiments.recipes.base import DEEP, across_methods
 from grl.schedules import InverseDecay
-
-DEEP = ("source_only", "target_only", "dann", "cdan", "mdd", "mcd", "daln", "coral", "mmd", "mcc", "bnm")
 
 
 def mnist_to_mnist_m() -> Experiment:

@@ -20,19 +20,18 @@ from experiments.experiment import Experiment
 from experiments.methods.cdan import CDAN
 from experiments.networks.mlp import MLP
 from experiments.optimisers import SGD
-from experiments.recipes.base import across_methods
+from experiments.recipes.base import DEEP, across_methods
 from grl.schedules import InverseDecay
 
 PARTS = ("amazon", "caltech10", "dslr", "webcam")
-METHODS = ("dann", "cdan", "mdd", "mcd", "daln", "coral", "mmd", "mcc", "bnm", "source_only", "target_only")
 
 
-def office_caltech10(features: str = "efficientnet_lite0", lr: float = 0.01) -> Experiment:
+def office_caltech10(features: str = "efficientnet_lite0") -> Experiment:
     """DANN from amazon to webcam on one kind of features."""
     return Experiment(
         pair=name_task("amazon", "webcam", features),
         network=MLP(hidden=(256,)),
-        lr=InverseDecay(lr=lr),
+        lr=InverseDecay(lr=0.01),
         optimiser=SGD(weight_decay=0.001),
         batch_size=64,
         steps=1000,
@@ -59,11 +58,4 @@ def name_task(source: str, target: str, features: str) -> str:
 def across_tasks(features: str, recipe: Experiment, seeds: int) -> list[Experiment]:
     """The recipe for each ordered pair of parts, under every method and CDAN with entropy conditioning, too."""
     tasks = [replace(recipe, pair=name_task(*parts, features)) for parts in permutations(PARTS, 2)]
-    return [
-        experiment
-        for task in tasks
-        for experiment in (
-            *across_methods(task, seeds, METHODS),
-            *across_methods(replace(task, method=CDAN(entropy=True)), seeds, ("cdan",)),
-        )
-    ]
+    return [run for task in tasks for run in across_methods(task, seeds, (*DEEP, CDAN(entropy=True)))]

@@ -1,6 +1,7 @@
 """What has become of an adversary, measured when a training is over: the doctor looks before it begins."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch.nn.functional import cosine_similarity
@@ -16,14 +17,18 @@ from grl.obstacles import as_in_training
 
 
 def measure_adversary(
-    experiment: Experiment, networks: Networks, begun: Networks, pair: DomainPair, mean: torch.Tensor
+    experiment: Experiment,
+    networks: Networks,
+    begun: Mapping[str, torch.Tensor],
+    pair: DomainPair,
+    mean: torch.Tensor,
 ) -> dict[str, float]:
     """How the label loss and the adversary's term pull at the features of one batch, at the end of the schedule.
 
     Args:
         experiment: What was trained.
         networks: As they are now.
-        begun: As they were before the first step.
+        begun: The weights of their heads before the first step, by name.
         pair: Of the experiment.
         mean: Subtracted from the inputs.
 
@@ -54,9 +59,10 @@ def measure_adversary(
         GRADIENT_COSINE: cosine_similarity(by_label, by_adversary, eps=1e-30).mean(),
         GRADIENT_RATIO: by_adversary.norm() / by_label.norm(),
     }
-    first = dict(begun.heads.named_parameters())
-    if first:
-        steps = [weight.detach().cpu() - first[name].cpu() for name, weight in networks.heads.named_parameters()]
-        norms = [torch.stack([each.detach().norm() for each in part]).norm() for part in (steps, first.values())]
+    heads = {name: weight.detach().cpu() for name, weight in networks.heads.named_parameters()}
+    if heads:
+        first = [begun[name].cpu() for name in heads]
+        steps = [now - before for now, before in zip(heads.values(), first, strict=True)]
+        norms = [torch.stack([each.norm() for each in part]).norm() for part in (steps, first)]
         found[ADVERSARY_MOVED] = norms[0] / norms[1] if norms[1] else norms[0]
     return {name: float(value) for name, value in found.items() if math.isfinite(value)}

@@ -1,6 +1,6 @@
 """One run as a program: plain PyTorch on any device, compiled or in mixed precision if asked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -9,14 +9,14 @@ from torch import Tensor
 
 from datasets import Augment, Batch, Batches, DomainPair, Labelled
 from experiments.experiment import Experiment
-from experiments.methods import Losses, mean_of_training, open_splits
+from experiments.methods import Losses, open_splits
 from experiments.networks import Networks, build_networks
 from experiments.networks.base import DomainBatchNorm
 from experiments.optimisers import state_by_name
 from experiments.randomness import derive_seed
 from experiments.training.adversary import measure_adversary
 from experiments.training.diagnosis import examine_method
-from experiments.training.evaluation import Evaluation, Samples, evaluate
+from experiments.training.evaluation import Evaluation, Samples, evaluate, predict_alone
 from experiments.training.machine import AUTOMATIC, Machine, copy_to_cpu, random_states, restore_random
 from experiments.training.replay import Drawn, Replayed, batches_of, tensors_of
 from grl.doctor import Verdict
@@ -49,7 +49,7 @@ class Alone:
         torch.manual_seed(derive_seed(experiment.seed, "dropout"))
 
         # Data: the splits that the method may read, less the mean of what is trained on.
-        self._mean = mean_of_training(experiment.method.reads, pair).to(self.device)
+        self._mean = experiment.method.mean_of_inputs(pair).to(self.device)
         self._batches: dict[str, Batches[Any]] = {
             domain: Batches(
                 split,
@@ -101,9 +101,7 @@ class Alone:
         return replayed
 
     def evaluate(self) -> list[Evaluation]:
-        def predict(inputs: Tensor) -> tuple[Tensor, Tensor]:
-            features, logits = self.networks.predict(inputs)
-            return features.unsqueeze(0), logits.unsqueeze(0)
+        predict = predict_alone(self.networks)
 
         def predict_source(inputs: Tensor) -> tuple[Tensor, Tensor]:
             DomainBatchNorm.enter(self.networks, 0)
@@ -125,12 +123,8 @@ class Alone:
     def diagnose(self) -> list[Verdict | None]:
         return [examine_method(self.experiments[0], self.networks, self._pair, self._mean)]
 
-    def measure_adversaries(self) -> list[dict[str, float]]:
-        return [
-            measure_adversary(
-                self.experiments[0], self.networks, build_for(self.experiments[0], self._pair), self._pair, self._mean
-            )
-        ]
+    def measure_adversary(self, index: int, begun: Mapping[str, Tensor]) -> dict[str, float]:
+        return measure_adversary(self.experiments[0], self.networks, begun, self._pair, self._mean)
 
     def member(self, index: int) -> Networks:
         return self.networks

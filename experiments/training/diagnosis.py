@@ -74,7 +74,7 @@ def examine_method(experiment: Experiment, networks: Networks, pair: DomainPair,
         added, weights = losses.objective - losses.label_loss, list(networks.label_predictor.parameters())
         slopes = torch.autograd.grad(added, weights, allow_unused=True) if added.requires_grad else ()
     critics = [networks.label_predictor] if any(slope is not None for slope in slopes) else []
-    has_reference = losses.domain_logits is not None or type(method).adversary is not Adversarial.adversary
+    has_reference = losses.domain_logits is not None or method.has_adversary
     return examine(
         networks.feature_extractor,
         nn.ModuleList([*critics, *networks.heads.values()]),

@@ -15,6 +15,7 @@ from torch import Tensor
 from datasets import DomainPair, Labelled, Unlabelled, one_pass
 from datasets.batches.order import Order
 from experiments.methods import Reads, divide_target
+from experiments.networks import Networks
 from experiments.record import names
 
 EVALUATION_BATCH = 250  # activations that the allocator keeps: twice as fast as 1,000 here
@@ -100,9 +101,24 @@ def places(split: Labelled | Unlabelled, count: int) -> Tensor:
 
 def sample(split: Labelled | Unlabelled, count: int) -> Labelled:
     """A random sample of `split`, the same for every run; labels of an unlabelled one are all 0."""
-    labels = split.labels if isinstance(split, Labelled) else torch.zeros(len(split), dtype=torch.int64)
-    index = places(split, count)
-    return Labelled(name=split.name, inputs=split.inputs[index], labels=labels[index])
+    return with_labels(split.choose(places(split, count)))
+
+
+def with_labels(split: Labelled | Unlabelled) -> Labelled:
+    """The same samples as `one_pass` takes them; labels of an unlabelled split are all 0."""
+    if isinstance(split, Labelled):
+        return split
+    return Labelled(name=split.name, inputs=split.inputs, labels=torch.zeros(len(split), dtype=torch.int64))
+
+
+def predict_alone(networks: Networks) -> Predict:
+    """What predicts for a program of one member."""
+
+    def predict(inputs: Tensor) -> tuple[Tensor, Tensor]:
+        features, logits = networks.predict(inputs)
+        return features.unsqueeze(0), logits.unsqueeze(0)
+
+    return predict
 
 
 def join(first: Labelled, second: Labelled) -> Labelled:

@@ -1,6 +1,7 @@
 """Methods without steps as a program: its one step fits the last layer of every member."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,12 +11,20 @@ from torch.nn.functional import cross_entropy
 from datasets import DomainPair, Labelled, Unlabelled, one_pass
 from experiments.errors import BadInput
 from experiments.experiment import Experiment, origin_of
-from experiments.methods import Method, mean_of_training, open_splits
+from experiments.methods import Method, open_splits
 from experiments.methods.fitted import Fitted
 from experiments.networks import Networks, build_networks
+from experiments.networks.raw import Raw
 from experiments.record.names import LABEL_LOSS
 from experiments.training.alone import sample_shape
-from experiments.training.evaluation import EVALUATION_BATCH, Evaluation, Samples, evaluate
+from experiments.training.evaluation import (
+    EVALUATION_BATCH,
+    Evaluation,
+    Samples,
+    evaluate,
+    predict_alone,
+    with_labels,
+)
 from grl.doctor import Verdict
 
 MOST = 20  # members of a program
@@ -23,11 +32,29 @@ MOST = 20  # members of a program
 
 def family_of(experiment: Experiment) -> str:
     """Equal for runs that one program can fit: whose pairs have the same inputs, and that take up the same networks."""
+    before = run_before(experiment)
+    inputs = (origin_of(experiment.pair)[:2], experiment.held_out, experiment.augment, experiment.network)
+    return f"{inputs} {experiment.method.name} {before.hash if before else ''}"
+
+
+def run_before(experiment: Experiment) -> Experiment | None:
+    """The run whose networks a fitted one takes up; None for any other."""
     method = experiment.method
-    assert isinstance(method, Fitted)
-    seed = experiment.seed if method.after else ""
-    described = (origin_of(experiment.pair)[:2], experiment.held_out, experiment.network, method.name, method.after)
-    return f"{described} {seed}"
+    return replace(experiment, method=method.after) if isinstance(method, Fitted) and method.after else None
+
+
+def check_inputs(experiment: Experiment) -> None:
+    """Refuse a fit behind a network that nobody has trained.
+
+    Raises:
+        BadInput: It is one.
+    """
+    network, method = experiment.network, experiment.method
+    if isinstance(method, Fitted) and not method.after and not isinstance(network, Raw):
+        raise BadInput(
+            f"method {method.name} fits the last layer of trained networks: give network raw to fit the inputs, or "
+            f"method.after, got network {network.name}"
+        )
 
 
 class FittedProgram:
@@ -39,12 +66,13 @@ class FittedProgram:
 
     def __init__(self, experiments: Sequence[Experiment], pairs: Sequence[DomainPair]):
         recipe = experiments[0]
+        check_inputs(recipe)
         self.experiments, self._pairs = list(experiments), list(pairs)
         self.methods: list[Method] = [each.method for each in experiments]
         self.method_of = list(range(len(self.methods)))
         self.curves = [LABEL_LOSS]
         self._crop = recipe.augment.crop
-        self._mean = mean_of_training(recipe.method.reads, pairs[0])
+        self._mean = recipe.method.mean_of_inputs(pairs[0])
         self._members = [
             build_networks(
                 each.network,
@@ -76,11 +104,9 @@ class FittedProgram:
 
     def _enter(self, split: Labelled | Unlabelled) -> Tensor:
         # What enters the last layer, (N, F), of a whole split.
-        labels, entering = torch.zeros(len(split), dtype=torch.int64), []
-        everything = Labelled(name=split.name, inputs=split.inputs, labels=labels)
-        networks = self._members[0]
+        networks, entering = self._members[0], []
         hook = last_layer(networks).register_forward_pre_hook(lambda _, inputs: entering.append(inputs[0]))
-        for batch in one_pass(everything, EVALUATION_BATCH, mean=self._mean, crop=self._crop):
+        for batch in one_pass(with_labels(split), EVALUATION_BATCH, mean=self._mean, crop=self._crop):
             networks.predict(batch.inputs)
         hook.remove()
         return torch.cat(entering)
@@ -88,20 +114,15 @@ class FittedProgram:
     def evaluate(self) -> list[Evaluation]:
         measured: list[Evaluation] = []
         for networks, method, pair in zip(self._members, self.methods, self._pairs, strict=True):
-
-            def predict(inputs: Tensor, networks: Networks = networks) -> tuple[Tensor, Tensor]:
-                features, logits = networks.predict(inputs)
-                return features.unsqueeze(0), logits.unsqueeze(0)
-
             samples = Samples(pair, self._mean, method.reads, self._crop)
-            measured += evaluate(predict, samples, last_layer(networks).weight.detach().unsqueeze(0))
+            measured += evaluate(predict_alone(networks), samples, last_layer(networks).weight.detach().unsqueeze(0))
         return measured
 
     def diagnose(self) -> list[Verdict | None]:
         return [None] * len(self._members)
 
-    def measure_adversaries(self) -> list[dict[str, float]]:
-        return [{}] * len(self._members)
+    def measure_adversary(self, index: int, begun: Mapping[str, Tensor]) -> dict[str, float]:
+        return {}
 
     def member(self, index: int) -> Networks:
         return self._members[index]

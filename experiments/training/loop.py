@@ -1,7 +1,7 @@
 """The training loop: one for every program, read from top to bottom."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,7 +22,7 @@ class Program(Protocol):
 
     Attributes:
         name: For the record.
-        experiments: The members; they differ in seed and in schedules of the method alone.
+        experiments: The members; what may differ among them, the program says.
         methods: Theirs, each once.
         method_of: Which of these each member has.
         curves: Names of what `step` returns; known after the first step.
@@ -50,8 +50,13 @@ class Program(Protocol):
         """The doctor's verdict on every member, before the first step."""
         ...
 
-    def measure_adversaries(self) -> list[dict[str, float]]:
-        """What has become of each member's adversary, after the last step; nothing where it has none."""
+    def measure_adversary(self, index: int, begun: Mapping[str, Tensor]) -> dict[str, float]:
+        """What has become of one member's adversary, after the last step; nothing where it has none.
+
+        Args:
+            index: The member.
+            begun: The weights of its heads before the first step, by name.
+        """
         ...
 
     def member(self, index: int) -> Networks:

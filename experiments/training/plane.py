@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from datasets import DomainPair
 from experiments.experiment import Experiment
 from experiments.methods import Adversarial
-from experiments.methods.base import Passed, mean_of_training
+from experiments.methods.base import Passed
 from experiments.networks import Networks
 from experiments.record.names import PLANE_AXES, PLANE_DOMAIN, PLANE_INPUTS, PLANE_LABELS, PLANE_LINES
 from experiments.training.evaluation import Samples
@@ -27,8 +27,7 @@ def look_at_plane(experiment: Experiment, networks: Networks, pair: DomainPair) 
     if tuple(pair.shape) != (2,):
         return {}
     method = experiment.method
-    mean = mean_of_training(method.reads, pair)
-    mean, networks = mean.cpu(), copy.deepcopy(networks).cpu().eval()
+    mean, networks = method.mean_of_inputs(pair), copy.deepcopy(networks).cpu().eval()
     samples = Samples(pair, mean, method.reads)
     splits = zip((samples.source_test, samples.target_test), samples.tested, strict=True)
     shown = torch.cat([split.inputs[places].float() for split, places in splits])
@@ -36,15 +35,16 @@ def look_at_plane(experiment: Experiment, networks: Networks, pair: DomainPair) 
     margin = MARGIN * (high - low)
     axes = torch.stack([torch.linspace(*ends, POINTS) for ends in zip(low - margin, high + margin, strict=True)])
     y, x = torch.meshgrid(axes[1], axes[0], indexing="ij")
-    features, label_logits = networks.predict(torch.stack([x, y], 2).reshape(-1, 2) - mean)
+    points = torch.stack([x, y], 2).reshape(-1, 2) - mean
+    features, label_logits = networks.predict(points)
     arrays = {PLANE_AXES: axes, PLANE_INPUTS: shown, PLANE_LABELS: label_logits.reshape(POINTS, POINTS, -1)}
-    if isinstance(method, Adversarial):
+    if isinstance(method, Adversarial) and method.has_adversary:
         # Its logits come with its loss, which must be told some label and domain.
         some = torch.arange(POINTS**2) % 2
         _, domain_logits = method.adversary(networks, Passed(features, label_logits, some, some.float()), 1.0)
         if domain_logits is not None and domain_logits.shape == some.shape:
             arrays[PLANE_DOMAIN] = domain_logits.reshape(POINTS, POINTS)
-    if (lines := _lines(networks.feature_extractor, mean)) is not None:
+    if (lines := _lines(networks.feature_extractor, points, mean)) is not None:
         arrays[PLANE_LINES] = lines
     # Three digits of a logit are enough for the line where it is 0.
     narrow = {PLANE_LABELS: torch.float16, PLANE_DOMAIN: torch.float16}
@@ -53,10 +53,17 @@ def look_at_plane(experiment: Experiment, networks: Networks, pair: DomainPair) 
     }
 
 
-def _lines(extractor: nn.Module, mean: Tensor) -> Tensor | None:
-    # Each unit of the first layer as a, b, c of the line a x + b y + c = 0 where its input changes sign.
+def _lines(extractor: nn.Module, points: Tensor, mean: Tensor) -> Tensor | None:
+    # Each unit of the first layer as a, b, c of the line a x + b y + c = 0 where its input changes sign; None where
+    # that layer sees something else than the points.
     first = next((each for each in extractor.modules() if isinstance(each, nn.Linear)), None)
     if first is None:
+        return None
+    entering: list[Tensor] = []
+    hook = first.register_forward_pre_hook(lambda _, inputs: entering.append(inputs[0]))
+    extractor(points)
+    hook.remove()
+    if not entering or not torch.equal(entering[0], points):
         return None
     bias = -first.weight @ mean + (0 if first.bias is None else first.bias)
     return torch.cat([first.weight, bias.unsqueeze(1)], 1)

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from datasets import Augment, DomainPair, StackedBatches, outline_of
 from experiments.experiment import Experiment, origin_of
 from experiments.identity import describe
-from experiments.methods import Method, mean_of_training, open_splits
+from experiments.methods import Method, open_splits
 from experiments.networks import Network, Networks, build_networks
 from experiments.randomness import derive_seed
 from experiments.training.adversary import measure_adversary
@@ -180,7 +180,7 @@ class Together:
         distinct = {id(each): each for each in self._pairs}
         reads = recipe.method.reads
         opened = {key: open_splits(reads, each) for key, each in distinct.items()}
-        self._means = {key: mean_of_training(reads, each).to(self.device) for key, each in distinct.items()}
+        self._means = {key: recipe.method.mean_of_inputs(each).to(self.device) for key, each in distinct.items()}
         self._batches = {
             domain: StackedBatches(
                 [opened[id(each)][domain] for each in self._pairs],
@@ -237,17 +237,9 @@ class Together:
             for index, each in enumerate(self.experiments)
         ]
 
-    def measure_adversaries(self) -> list[dict[str, float]]:
-        return [
-            measure_adversary(
-                each,
-                self.member(index),
-                self._stack.build(each.seed),
-                self._pairs[index],
-                self._means[id(self._pairs[index])],
-            )
-            for index, each in enumerate(self.experiments)
-        ]
+    def measure_adversary(self, index: int, begun: Mapping[str, Tensor]) -> dict[str, float]:
+        pair = self._pairs[index]
+        return measure_adversary(self.experiments[index], self.member(index), begun, pair, self._means[id(pair)])
 
     def member(self, index: int) -> Networks:
         return self._stack.member(index)

@@ -1,27 +1,16 @@
 """When a run is done: finished, and with the same inputs as now."""
 
 from experiments.experiment import Experiment
-from experiments.identity import digest_foreign_source
 from experiments.record.delivery import readdress
 from experiments.record.files import read_json
 from experiments.record.folder import folder_of, is_finished
-from experiments.record.names import DATA_FINGERPRINT, FOREIGN_SOURCE, RUN
-from experiments.work.pairs import fingerprint_of
+from experiments.record.names import RUN
+from experiments.work.pairs import find_change
 
 
 def is_done(experiment: Experiment) -> bool:
     """Whether the run has been trained to its end and recorded, on the data and with the foreign source of now."""
     return is_finished(folder_of(experiment.hash)) and not find_change(experiment)
-
-
-def find_change(experiment: Experiment) -> str:
-    """What has changed since the run in the experiment's folder was begun, in words; empty if nothing."""
-    tags = (read_json(folder_of(experiment.hash) / RUN, needs=("tags",)) or {"tags": {}})["tags"]
-    if tags.get(DATA_FINGERPRINT, "") != fingerprint_of(experiment.pair):
-        return f"the data of {experiment.pair} have changed"
-    if tags.get(FOREIGN_SOURCE, "") != digest_foreign_source(experiment.description):
-        return "the source of a module that it names has changed"
-    return ""
 
 
 def set_aside(experiment: Experiment) -> None:

@@ -29,7 +29,8 @@ from experiments.saying import say
 from experiments.work.bundles import Bundle, title_of
 from experiments.work.changes import uncommitted_changes
 from experiments.work.courier import Courier
-from experiments.work.done import find_change, is_done
+from experiments.work.done import is_done
+from experiments.work.pairs import find_change
 from experiments.work.progress import RunProgress
 
 WAIT_S = 0.2
@@ -120,11 +121,16 @@ class Outcome:
     interrupted: bool = False
 
     @property
+    def is_complete(self) -> bool:
+        """Whether every run is done, delivered or not."""
+        return not (self.failed or self.in_use or self.interrupted)
+
+    @property
     def exit_code(self) -> int:
         """0 if every run is done and delivered."""
         if self.interrupted:
             return 130
-        return 1 if self.failed or self.in_use or self.undelivered else 0
+        return 0 if self.is_complete and not self.undelivered else 1
 
 
 class Listed:
@@ -267,6 +273,11 @@ class _Shown:
                 self.courier.send(deliver, folder_of(experiment.hash))
 
 
+def has_failed(experiment: Experiment) -> bool:
+    """Whether the run in the experiment's folder has failed."""
+    return (read_status(folder_of(experiment.hash)) or {"status": "none"})["status"] == "FAILED"
+
+
 def describe(result: dict[str, Any]) -> str:
     """The last line of a run."""
     last, metrics = result["last"], result["metrics"]
@@ -313,7 +324,14 @@ def work_off(
                 say(console, str(changes))
             with RunProgress(console, len(waiting)) as progress:
                 work(source, open_pool(len(bundles)), courier, progress, outcome)
-            outcome.in_use = [each.title for each in source.in_use if not is_done(each)]
+            left = [each for each in waiting if not is_done(each)]
+            outcome.in_use = [each.title for each in left if each in source.in_use]
+            if not outcome.interrupted:
+                outcome.failed += [
+                    f"{each.title}: stopped; the same command goes on"
+                    for each in left
+                    if each not in source.in_use and not has_failed(each)
+                ]
         if outcome.interrupted:
             say(console, "stopping: the same command goes on from the last checkpoints")
     outcome.undelivered = courier.trouble

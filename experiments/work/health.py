@@ -4,12 +4,13 @@ It is said of the last step, and computed of what was recorded. Nothing is chose
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from experiments.methods import Reads
+from experiments.methods import Method
+from experiments.methods.fitted import Fitted
 from experiments.record import names
 from experiments.validators import Seen
 from experiments.validators.base import entropy, softmax
@@ -29,21 +30,26 @@ class Health(NamedTuple):
 
 
 def examine_run(
-    numbers: Mapping[str, float], seen: Seen, *, domains: int, reads: Reads, verdict: tuple[str, str] | None
+    numbers: Mapping[str, float],
+    seen: Seen,
+    *,
+    shares: Sequence[float],
+    method: Method,
+    verdict: tuple[str, str] | None,
 ) -> Health:
     """What a run's numbers say together.
 
     Args:
         numbers: The last value of each curve, and the single numbers of a finished run.
         seen: The arrays of the last evaluation.
-        domains: How many there are.
-        reads: What the method reads.
+        shares: Of what an adversary tells apart in a batch: those of the domains, or of sources and targets.
+        method: What was trained.
         verdict: The doctor's status and sentence, before the first step.
     """
     findings = [
-        *_examine_adversary(numbers, domains),
+        *_examine_adversary(numbers, shares),
         *_examine_predictions(seen),
-        _examine_labels(numbers, seen, reads),
+        _examine_labels(numbers, seen, method),
         *(
             [("" if verdict[0] in ("reversed", "inconclusive") else verdict[0], f"doctor: {verdict[1]}")]
             if verdict
@@ -56,7 +62,7 @@ def examine_run(
     return Health(status, "\n".join([f"health: {status}", *(f"- {line}" for line in lines)]))
 
 
-def _examine_adversary(numbers: Mapping[str, float], domains: int) -> list[tuple[str, str]]:
+def _examine_adversary(numbers: Mapping[str, float], shares: Sequence[float]) -> list[tuple[str, str]]:
     # Whether it is alive, what its loss means, and how it pulls at the features.
     found = []
     moved, ratio, cosine = (
@@ -81,16 +87,19 @@ def _examine_adversary(numbers: Mapping[str, float], domains: int) -> list[tuple
     probe = f"a fresh probe finds a proxy A-distance of {distance:.2f} (0 confused, 2 separable)"
     if loss is None:
         return [*found, ("", probe)]
-    chance, accuracy = math.log(domains), numbers[names.DOMAIN_ACCURACY]
-    figures = f"domain accuracy {accuracy:.3f} (chance {1 / domains:.3f}), domain loss {loss:.3f}"
+    chance = float(entropy(np.array(shares)))
+    guess = f"ln {len(shares)}" if len({*shares}) == 1 else f"the entropy of {len(shares)} unequal shares"
+    figures = f"domain loss {loss:.3f}"
+    if (accuracy := numbers.get(names.DOMAIN_ACCURACY)) is not None:
+        figures = f"domain accuracy {accuracy:.3f} (chance {max(shares):.3f}), {figures}"
     if loss < chance - NEAR_CHANCE:
-        meaning = f"below ln {domains} = {chance:.3f}: the domain classifier tells the domains apart; {probe}"
+        meaning = f"below {guess} = {chance:.3f}: the domain classifier tells the domains apart; {probe}"
     elif loss > chance + NEAR_CHANCE:
-        meaning = f"above ln {domains} = {chance:.3f}: the domain classifier is surer than it is right; {probe}"
+        meaning = f"above {guess} = {chance:.3f}: the domain classifier is surer than it is right; {probe}"
     elif distance > SEPARABLE:
-        meaning = f"at chance, ln {domains}, but {probe}: the domains are not confused, the classifier does not see it"
+        meaning = f"at chance, {guess}, but {probe}: the domains are not confused, the classifier does not see it"
     else:
-        meaning = f"at chance, ln {domains}, and {probe}: the domains are confused"
+        meaning = f"at chance, {guess}, and {probe}: the domains are confused"
     return [*found, ("", f"{figures}: {meaning}")]
 
 
@@ -129,12 +138,12 @@ def measure_rank(features: np.ndarray) -> float:
     return math.exp(entropy(values / values.sum())) if values.any() else 0.0
 
 
-def _examine_labels(numbers: Mapping[str, float], seen: Seen, reads: Reads) -> tuple[str, str]:
+def _examine_labels(numbers: Mapping[str, float], seen: Seen, method: Method) -> tuple[str, str]:
     # Whether what it was trained on as labels says anything about samples that it was not trained on.
     known = seen.get(names.SOURCE_LABELS)
     classes = seen[names.TARGET_LOGITS].shape[1]
     chance = 1 / classes if known is None else np.bincount(known).max() / len(known)
-    if reads == "target labels":
+    if method.reads == "target labels":
         accuracy, where, count = (
             numbers[names.TARGET_VALIDATION_ACCURACY],
             "unseen target samples",
@@ -145,9 +154,11 @@ def _examine_labels(numbers: Mapping[str, float], seen: Seen, reads: Reads) -> t
     else:
         accuracy, where, count = numbers[names.SOURCE_ACCURACY], "source samples, trained on,", len(seen[names.LABELS])
     text = f"{accuracy:.3f} of {where} are classified rightly (guessing: {chance:.3f})"
-    if names.LABEL_LOSS in numbers:
-        text += f"; label loss {numbers[names.LABEL_LOSS]:.3f} (guessing: ln {classes} = {math.log(classes):.3f})"
+    # The cross entropy of a fit's margins says nothing.
+    loss = None if isinstance(method, Fitted) else numbers.get(names.LABEL_LOSS)
+    if loss is not None:
+        text += f"; label loss {loss:.3f} (guessing: ln {classes} = {math.log(classes):.3f})"
     guessed = accuracy <= chance + 3 * math.sqrt(chance * (1 - chance) / count)  # three standard deviations
-    if not guessed and numbers.get(names.LABEL_LOSS, 0.0) < math.log(classes) - NEAR_CHANCE:
+    if not guessed and (loss is None or loss < math.log(classes) - NEAR_CHANCE):
         return "", text
     return "useless labels", f"{text}: the labels that it was trained on are wrong or shuffled, or nothing was learnt"

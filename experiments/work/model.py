@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from datasets import DomainPair
 from experiments.errors import BadInput
-from experiments.methods import mean_of_training
 from experiments.networks import Networks
 from experiments.record import names
 from experiments.record.delivery import deliver, read_deliveries
@@ -29,14 +28,18 @@ class Model(nn.Module):
 
     mean: Tensor
 
-    def __init__(self, networks: Networks, mean: Tensor):
+    def __init__(self, networks: Networks, mean: Tensor, crop: int | None = None):
         super().__init__()
+        self.crop = crop
         self.feature_extractor = networks.feature_extractor
         self.label_predictor = networks.label_predictor
         self.register_buffer("mean", mean)
         self.eval()
 
     def forward(self, inputs: Tensor) -> Tensor:
+        if self.crop is not None:  # the central square, as in an evaluation
+            top, left = ((size - self.crop) // 2 for size in inputs.shape[1:3])
+            inputs = inputs[:, top : top + self.crop, left : left + self.crop]
         if inputs.dtype == torch.uint8:
             inputs = (inputs.float() / 255 - self.mean).movedim(-1, 1)
         else:
@@ -52,7 +55,8 @@ def load_model(folder: Path) -> tuple[Model, DomainPair]:
     """
     experiment = read_experiment(folder)
     pair = open_pair(experiment)
-    return Model(load_networks(folder, experiment, pair), mean_of_training(experiment.method.reads, pair)), pair
+    mean = experiment.method.mean_of_inputs(pair)
+    return Model(load_networks(folder, experiment, pair), mean, experiment.augment.crop), pair
 
 
 def log_model(folder: Path) -> list[str]:

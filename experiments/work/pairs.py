@@ -10,17 +10,17 @@ import torch
 from torch import Tensor
 
 from datasets import DomainPair, Evaluation, Labelled, Unlabelled, hold_out, load_pair, one_pass, pair_fingerprint
-from experiments.errors import BadInput, unknown
-from experiments.experiment import Experiment, origin_of
-from experiments.identity import rebuild
-from experiments.methods import mean_of_training
-from experiments.methods.fitted import Fitted
+from experiments.errors import BadInput
+from experiments.experiment import Experiment, check_reversed, origin_of
+from experiments.identity import digest_foreign_source, rebuild
 from experiments.networks import Networks
 from experiments.record import names
 from experiments.record.files import read_json
-from experiments.record.folder import folder_of, is_finished, list_runs, read_status
+from experiments.record.folder import folder_of, is_finished, read_status
 from experiments.record.store import first_line
 from experiments.training.alone import build_for
+from experiments.training.evaluation import EVALUATION_BATCH, with_labels
+from experiments.training.fitted import run_before
 
 Opened = dict[tuple[str, float], DomainPair]
 
@@ -33,7 +33,7 @@ def open_pair(experiment: Experiment, opened: Opened | None = None) -> DomainPai
         opened: Pairs that were opened before, so that runs of one program share their samples; it is added to.
 
     Raises:
-        BadInput: It is made of a run that is not there, or not finished.
+        BadInput: It is made of a run that is not there, not finished, or of another pair.
         DatasetError: A pair that is not there.
     """
     opened = {} if opened is None else opened
@@ -41,7 +41,7 @@ def open_pair(experiment: Experiment, opened: Opened | None = None) -> DomainPai
     if key not in opened:
         _, kind, run = origin_of(experiment.pair)
         if run:
-            opened[key] = _turn_round(experiment.pair, kind, folder_of(run), opened)
+            opened[key] = _turn_round(experiment, kind, folder_of(run), opened)
         else:
             opened[key] = hold_out(load_pair(experiment.pair), experiment.held_out)
     return opened[key]
@@ -53,11 +53,10 @@ def first_weights(experiment: Experiment) -> dict[str, Tensor] | None:
     A reversed run begins with the run that it reverses, and a fitted one with the run that it comes after.
 
     Raises:
-        BadInput: That run is not there, or not finished.
+        BadInput: That run is not there, not finished, or stale.
     """
-    if isinstance(experiment.method, Fitted) and experiment.method.after:
-        before = replace(experiment, method=experiment.method.after)
-        if not is_finished(folder_of(before.hash)):
+    if before := run_before(experiment):
+        if not is_finished(folder_of(before.hash)) or find_change(before):
             raise BadInput(f"method.after needs the run {before.hash} of {before.title}; train that first")
         return _read_weights(folder_of(before.hash))
     _, kind, run = origin_of(experiment.pair)
@@ -74,10 +73,35 @@ def fingerprint_of(pair: str) -> str:
     return hashlib.sha256(f"{fingerprint_of(domains)} {kind} {weights}".encode()).hexdigest()
 
 
+def find_change(experiment: Experiment) -> str:
+    """What has changed since the run in the experiment's folder was begun, in words; empty if nothing."""
+    tags = (read_json(folder_of(experiment.hash) / names.RUN, needs=("tags",)) or {"tags": {}})["tags"]
+    if tags.get(names.DATA_FINGERPRINT, "") != fingerprint_of(experiment.pair):
+        return f"the data of {experiment.pair} have changed"
+    if tags.get(names.FOREIGN_SOURCE, "") != digest_foreign_source(experiment.description):
+        return "the source of a module that it names has changed"
+    return ""
+
+
 @cache
 def _fingerprint_of_domains(pair: str) -> str:
     # As the data are at the first call in this process.
     return pair_fingerprint(pair) or load_pair(pair).fingerprint
+
+
+def recorded_experiment(folder: Path) -> Experiment:
+    """What the run in `folder` is of, finished or not.
+
+    Raises:
+        BadInput: there is no such run, or it is of another version.
+    """
+    description = read_json(folder / names.RUN, needs=("experiment",))
+    if description is None:
+        raise BadInput(f"there is no run {folder.name} in {folder.parent}")
+    try:
+        return rebuild(description["experiment"])
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise BadInput(f"{folder / names.RUN} does not describe an experiment of this version: {error}") from None
 
 
 def read_experiment(folder: Path) -> Experiment:
@@ -86,16 +110,11 @@ def read_experiment(folder: Path) -> Experiment:
     Raises:
         BadInput: there is no such run, or it is not finished, or it is of another version.
     """
-    description, status = read_json(folder / names.RUN, needs=("experiment", "tags")), read_status(folder)
-    if description is None or status is None:
-        raise unknown("run", folder.name, [each.name for each in list_runs()])
+    experiment, tags = recorded_experiment(folder), (read_json(folder / names.RUN, needs=("tags",)) or {})["tags"]
     if not is_finished(folder):
-        raise BadInput(f"run {folder.name} is {status['status']}; only a FINISHED run has a model")
-    try:
-        experiment: Experiment = rebuild(description["experiment"])
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise BadInput(f"{folder / names.RUN} does not describe an experiment of this version: {error}") from None
-    if fingerprint_of(experiment.pair) != description["tags"][names.DATA_FINGERPRINT]:
+        status = (read_status(folder) or {"status": "not begun"})["status"]
+        raise BadInput(f"run {folder.name} is {status}; only a FINISHED run has a model")
+    if fingerprint_of(experiment.pair) != tags[names.DATA_FINGERPRINT]:
         raise BadInput(
             f"run {folder.name} was trained on other data than pair {experiment.pair} has now; prepare those again"
         )
@@ -123,16 +142,16 @@ def _read_weights(folder: Path) -> dict[str, Any]:
         raise BadInput(f"{folder / names.MODEL} cannot be used ({first_line(error)}); train the run again") from None
 
 
-def _turn_round(name: str, kind: str, folder: Path, opened: Opened) -> DomainPair:
+def _turn_round(experiment: Experiment, kind: str, folder: Path, opened: Opened) -> DomainPair:
     # From the target, labelled by the run in `folder`, to the source, whose labels are those that measure.
-    forward = read_experiment(folder)
+    name, forward = experiment.pair, read_experiment(folder)
+    check_reversed(experiment, forward)
     pair = open_pair(forward, opened)
-    networks, mean = load_networks(folder, forward, pair), mean_of_training(forward.method.reads, pair)
+    networks, mean = load_networks(folder, forward, pair), forward.method.mean_of_inputs(pair)
 
     @torch.inference_mode()
     def label(split: Unlabelled) -> Labelled:
-        unlabelled = Labelled(name=split.name, inputs=split.inputs, labels=torch.zeros(len(split), dtype=torch.int64))
-        batches = one_pass(unlabelled, 250, mean=mean, crop=forward.augment.crop)
+        batches = one_pass(with_labels(split), EVALUATION_BATCH, mean=mean, crop=forward.augment.crop)
         labels = torch.cat([networks.predict(batch.inputs)[1].argmax(1) for batch in batches])
         return Labelled(name=split.name, inputs=split.inputs, labels=labels, domains=split.domains)
 

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets import DomainPair
+from datasets import DomainPair, by_domain
 from experiments.errors import BadInput, NonFiniteLoss, RunInUse, is_ours
 from experiments.experiment import Experiment
 from experiments.identity import describe, digest_foreign_source, path_of
 from experiments.methods.fitted import Fitted
+from experiments.networks.base import Networks, Several
 from experiments.record import names
 from experiments.record.files import claim, read_json, write_atomically
 from experiments.record.folder import Recording, add_tags, folder_of, is_finished
@@ -56,7 +57,7 @@ def train_runs(
     and leaves the others alone.
 
     Args:
-        experiments: All on one pair.
+        experiments: What to train.
         machine: How to compute.
         must_stop: Asked before every step; where it says so, checkpoints are written and the training is interrupted.
         until: The step of an evaluation after which it stops as well, with checkpoints, and returns; None for the end.
@@ -145,7 +146,6 @@ class _Recorder(Watch):
         self._must_stop, self._until = must_stop, until
         self._saved: int | None = None  # the step of the last checkpoint
         self.recordings: list[Recording] = []
-        self.domains: list[int] = []  # how many each member has
         self.checkpoints = [Checkpoint(folder_of(experiment.hash)) for experiment in self.runs]
         self.evaluations: list[list[tuple[int, dict[str, Any]]]] = [
             _unpack_evaluations(state) for state in states or [{}] * len(self.runs)
@@ -153,6 +153,7 @@ class _Recorder(Watch):
         self.scores: list[dict[str, float]] = [{} for _ in self.runs]  # of the last evaluation
         # Where something is held out, the weights of the best step so far and their score; else those of the end.
         self.kept: list[dict[str, Any]] = [state["kept"] for state in states] if states else [{} for _ in self.runs]
+        self.begun = [copy_to_cpu(program.member(member).heads.state_dict()) for member in range(len(self.runs))]
         self.going = list(range(len(self.runs)))
         self.clock = Clock()
 
@@ -161,7 +162,6 @@ class _Recorder(Watch):
         environment = describe_environment()
         for member, (experiment, pair) in enumerate(zip(self.runs, pairs, strict=True)):
             folder = folder_of(experiment.hash)
-            self.domains.append(pair.domains)
             tags = {
                 names.KIND: "run",
                 names.HASH: experiment.hash,
@@ -241,10 +241,10 @@ class _Recorder(Watch):
     def finish(self, pairs: Sequence[DomainPair]) -> None:
         """Make every run done that has not failed."""
         spent_s = {member: self._spent_s(member) for member in self.going}
-        adversaries = self.program.measure_adversaries()
         for member in list(self.going):
             scores = self.scores[member] or (self.states[member]["scores"] if self.states else {})
-            self._finish_one(member, pairs[member], scores, {names.TRAIN_TIME_S: spent_s[member]} | adversaries[member])
+            adversary = self.program.measure_adversary(member, self.begun[member])
+            self._finish_one(member, pairs[member], scores, {names.TRAIN_TIME_S: spent_s[member]} | adversary)
             self.checkpoints[member].drop()
 
     def _finish_one(self, member: int, pair: DomainPair, scores: dict[str, float], measured: dict[str, float]) -> None:
@@ -259,15 +259,15 @@ class _Recorder(Watch):
         write_atomically(recording.folder / names.CURVES, _curves(recording.points()))
         metrics = {
             names.PROXY_A_DISTANCE: proxy_a_distance(last[names.FEATURES], last[names.DOMAIN_LABELS]),
-            names.STEPS_PER_S: self.runs[member].steps / measured[names.TRAIN_TIME_S],
+            names.STEPS_PER_S: self.program.steps / measured[names.TRAIN_TIME_S],
         } | measured
         tags = (read_json(recording.folder / names.RUN, needs=("tags",)) or {"tags": {}})["tags"]
         curves = {name: value for point in recording.points() for name, value in point["values"].items()}
         health = examine_run(
             curves | scores | metrics,
             last,
-            domains=self.domains[member],
-            reads=self.runs[member].method.reads,
+            shares=shares_told_apart(networks, pair),
+            method=self.runs[member].method,
             verdict=(tags[names.VERDICT], tags[names.VERDICT_SENTENCE]) if names.VERDICT in tags else None,
         )
         recording.finish(
@@ -294,6 +294,14 @@ class _Recorder(Watch):
                     if recording.is_running():
                         recording.mark(status, message)
             raise
+
+
+def shares_told_apart(networks: Networks, pair: DomainPair) -> tuple[float, ...]:
+    """The shares in a batch of what an adversary tells apart: each domain, or all sources from all targets."""
+    if any(isinstance(head, Several) for head in networks.heads.values()):
+        return (1 / pair.domains,) * pair.domains
+    sources = len(by_domain(pair.source)) / pair.domains
+    return sources, 1 - sources
 
 
 def _stack_evaluations(evaluations: list[tuple[int, dict[str, Any]]]) -> dict[str, np.ndarray]:

@@ -53,5 +53,20 @@ def nuclear_discrepancy_loss(
 def _average_norm(probabilities: Tensor, chosen: Tensor) -> Tensor:
     # Rows of zeros leave the singular values as they are, so no rows need be picked, which would wait for the device.
     rows = (probabilities * chosen.nan_to_num(0.0).unsqueeze(-1)).flatten(0, -2)
-    norm = cast(Tensor, torch.linalg.matrix_norm(rows, ord="nuc"))  # pyright: ignore
-    return norm / chosen.sum().clamp(min=1.0)
+    return nuclear_norm(rows) / chosen.sum().clamp(min=1.0)
+
+
+def nuclear_norm(matrix: Tensor) -> Tensor:
+    """Return the sum of the singular values of a matrix, NaN where it holds what is not finite.
+
+    A singular value decomposition of such a matrix raises on the CPU, where every other loss becomes NaN.
+
+    Args:
+        matrix: `(N, C)`, float32 or wider.
+
+    Returns:
+        The norm, 0-d.
+    """
+    finite = matrix.isfinite()
+    values = cast(Tensor, torch.linalg.svdvals(torch.where(finite, matrix, 0.0)))  # pyright: ignore
+    return torch.where(finite.all(), values.sum(), torch.nan)
