@@ -27,12 +27,12 @@ class Widen(TorchDispatchMode):
         self._doubles: dict[int, tuple[Tensor, Tensor]] = {}  # the narrow one is held: its id must stay its own
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        args = [self._widen(each) for each in args]
-        return func(*args, **{name: self._widen(each) for name, each in (kwargs or {}).items()})
+        named: dict[str, Any] = kwargs or {}
+        return func(*map(self._widen, args), **{name: self._widen(each) for name, each in named.items()})
 
     def _widen(self, leaf: Any) -> Any:
         if isinstance(leaf, list | tuple):  # pytree's walk took a third of an examination; operators nest no deeper
-            return [self._widen(each) for each in leaf]
+            return list(map(self._widen, leaf))
         if isinstance(leaf, torch.dtype):
             return _WIDE.get(leaf, leaf)
         if not isinstance(leaf, Tensor) or leaf.dtype not in _WIDE:
