@@ -49,6 +49,12 @@ def is_shared(parameter: str) -> bool:
     return not parameter.startswith(_METHOD) and parameter not in ("pair", "method", "seed")
 
 
+def agreeing(run: pd.Series, runs: pd.DataFrame) -> pd.DataFrame:
+    """Those of `runs` whose methods have the values of the run's in every field that both methods have."""
+    fields = [column for column in map(str, runs) if column.startswith(f"param.{_METHOD}") and pd.notna(run[column])]
+    return runs[(runs[fields].isna() | (runs[fields] == run[fields])).all(axis=1)]
+
+
 def _differences(
     runs: pd.DataFrame, within: list[str], columns: dict[str, str], *, but_own: bool = False
 ) -> "pd.Series[str]":

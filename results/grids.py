@@ -10,8 +10,7 @@ from experiments.record import names
 from results.cells import CELL, LOWER, UPPER
 from results.document import Grid
 from results.provenance import PROVENANCE
-from results.statistics import FEWEST_SEEDS, LEVEL
-from results.words import MARK, fraction, title_method, title_pair
+from results.words import MARK, decide, fraction, title_method, title_pair
 
 
 def tabulate(cells: pd.DataFrame) -> Grid:
@@ -45,26 +44,12 @@ def tabulate_comparisons(cells: pd.DataFrame) -> Grid:
             _interval(cell["difference_low"], cell["difference_high"]),
             *(_p_value(cell[name]) for name in ("p_value", "p_holm")),
             f"{cell['n_paired']:.0f}" if cell["n_paired"] > 0 else "0",
-            _verdict(cell),
+            decide(cell),
         ]
         for cell in compared.to_dict("records")
     ]
     headings = ["method", "difference", "95 % interval", "p", "Holm", "n", "verdict"]
     return Grid("target accuracy less that of source only", headings, rows, 1, _groups(compared))
-
-
-def _verdict(cell: dict[Any, Any]) -> str:
-    if not cell["n_paired"] > 0:
-        return "no shared seed"
-    if math.isnan(cell["difference_low"]):
-        return "no spread"
-    if cell["lost"]:
-        return "survivors"
-    if cell["n_paired"] < FEWEST_SEEDS:
-        return f"n < {FEWEST_SEEDS}"
-    if not cell["p_holm"] < LEVEL:
-        return "not shown"
-    return "above" if cell["difference"] > 0 else "below"
 
 
 def tabulate_pairs(pairs: pd.DataFrame) -> Grid:

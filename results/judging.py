@@ -66,7 +66,7 @@ def judge_steps(scores: pd.DataFrame, validator: str) -> pd.DataFrame:
 
 def _settings(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     # Means over seeds of what each setting ended with.
-    last = scores.groupby("run_id").last()
+    last = scores.groupby("run_id").tail(1).droplevel("step")  # not `last`, which passes over what is missing
     params = [str(name) for name in runs if str(name).startswith("param.") and name != "param.seed"]
     keys = runs.loc[last.index, params].fillna("").astype(str).agg("\n".join, axis=1)
     return last.select_dtypes("number").groupby(keys).mean()

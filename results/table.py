@@ -109,7 +109,8 @@ def make_table(client: "MlflowClient", request: Request) -> Table:
             problems.append(str(error))
             return None
 
-    material = Material(finished, cells, curves, read_or_note)
+    shown = finished[finished["step"].notna()]
+    material = Material(shown, cells, curves[curves["run_id"].isin(shown.index)], read_or_note)
     parts = [part(material) for part in request.parts]
     absent = [f"no run yet: {', '.join(recorded.absent)}"] if recorded.absent else []
     rows = describe_rows(runs, cells, recorded.left_out)

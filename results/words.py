@@ -9,6 +9,9 @@ from results.cells import LOWER, UPPER
 from results.statistics import FEWEST_SEEDS, LEVEL
 
 MARK = "†"
+# Of a comparison that claims nothing.
+NOT_COMPARED, NO_SPREAD, SURVIVORS, NOT_SHOWN = "not compared", "no spread", "survivors", "not shown"
+FEW_SEEDS = f"n < {FEWEST_SEEDS}"
 
 
 def fraction(value: float) -> str:
@@ -65,27 +68,41 @@ def title_cell(cell: dict[Any, Any]) -> str:
     return f"{title_pair(cell['pair_title'], cell['recipe'])}: {title_method(cell['method'], cell['variant'])}"
 
 
+def decide(cell: dict[Any, Any]) -> str:
+    """What a cell's comparison says, in a word or two: why it says nothing, not shown, above or below."""
+    if not cell["n_paired"] > 0:
+        return NOT_COMPARED
+    if math.isnan(cell["difference_low"]):
+        return NO_SPREAD
+    if cell["lost"]:
+        return SURVIVORS
+    if cell["n_paired"] < FEWEST_SEEDS:
+        return FEW_SEEDS
+    if not cell["p_holm"] < LEVEL:
+        return NOT_SHOWN
+    return "above" if cell["difference"] > 0 else "below"
+
+
 def _judge(cell: dict[Any, Any]) -> str:
     difference, n, low, high = (cell[name] for name in ("difference", "n_paired", "difference_low", "difference_high"))
-    if not n > 0:
-        return "shares no finished seed with a run of source only, so nothing is compared"
-    if n == 1:
-        return f"- source only = {fraction(difference)} with one seed: no spread, so no test"
-    if math.isnan(low):
-        return f"- source only = {fraction(difference)} with each of {n:.0f} seeds: no spread, so no test"
+    verdict = decide(cell)
+    if verdict == NOT_COMPARED:
+        return "shares no finished seed with its source only, so nothing is compared"
+    if verdict == NO_SPREAD:
+        seeds = "one seed" if n == 1 else f"each of {n:.0f} seeds"
+        return f"- source only = {fraction(difference)} with {seeds}: no spread, so no test"
     each = " ".join(fraction(float(value)) for value in cell["differences"].split())
     evidence = (
         f"(95 % interval {fraction(low)} to {fraction(high)}, paired t-test {p_value(cell['p_value'])}, "
         f"{p_value(cell['p_holm'])} after Holm, n = {n:.0f} seeds: {each})"
     )
-    if cell["lost"]:
+    if verdict == SURVIVORS:
         return f"- source only = {fraction(difference)}, survivors only, so nothing is claimed {evidence}"
-    if n < FEWEST_SEEDS:
+    if verdict == FEW_SEEDS:
         return f"- source only = {fraction(difference)}, with fewer than {FEWEST_SEEDS} seeds no verdict {evidence}"
-    if not cell["p_holm"] < LEVEL:
+    if verdict == NOT_SHOWN:
         return f"is not shown to differ from source only: {fraction(difference)} {evidence}{_more_seeds(cell)}"
-    side = "above" if difference > 0 else "below"
-    return f"is {side} source only by {fraction(abs(difference))} {evidence}{_more_seeds(cell)}"
+    return f"is {verdict} source only by {fraction(abs(difference))} {evidence}{_more_seeds(cell)}"
 
 
 def _more_seeds(cell: dict[Any, Any]) -> str:

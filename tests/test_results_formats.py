@@ -115,7 +115,7 @@ def test_verdicts() -> None:
     assert tabulate_comparisons(join(*describe_table({"dann": high}))).rows == []
     lost = describe_table({"source_only": (0.5, 0.6), "dann": high[:2], "cdan": high[:2]})
     lost[4]["status"] = lost[5]["status"] = "failed"
-    assert tabulate_comparisons(join(*lost)).rows[0] == ["CDAN", "", "", "", "", "0", "no shared seed"]
+    assert tabulate_comparisons(join(*lost)).rows[0] == ["CDAN", "", "", "", "", "0", "not compared"]
 
 
 def test_survivors_are_counted_in_their_row() -> None:

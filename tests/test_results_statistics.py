@@ -109,6 +109,27 @@ def test_recipes_are_compared_within_themselves() -> None:
     assert found["network=y"] == pytest.approx(0.3)
 
 
+def smoothed(method: str, smoothing: str, *targets: float) -> list[dict[str, dict]]:
+    return describe_table({method: targets}, **{"method.label_smoothing": smoothing})
+
+
+def test_a_method_is_compared_with_the_anchor_of_its_own_fields() -> None:
+    runs = report(
+        *smoothed("source_only", "0.0", 0.1), *smoothed("source_only", "0.1", 0.5), *smoothed("dann", "0.1", 0.7),
+        *smoothed("target_only", "0.0", 0.2), *smoothed("target_only", "0.1", 0.9), *smoothed("dann", "0.2", 0.8),
+    )  # fmt: skip
+    [row] = compare(runs)[0].to_dict("records")  # none for 0.2
+    assert (row["variant"], row["difference"]) == ("label_smoothing=0.1", pytest.approx(0.2))
+    assert row["gap_covered"] == pytest.approx(0.5)
+
+
+def test_a_method_without_the_fields_that_tell_anchors_apart_is_compared_with_none() -> None:
+    runs = report(
+        *smoothed("source_only", "0.0", 0.1), *smoothed("source_only", "0.1", 0.5), *describe_table({"dann": (0.7,)})
+    )
+    assert compare(runs)[0].empty
+
+
 def test_without_a_shared_seed_nothing_is_compared() -> None:
     runs = [describe_run("a_to_b", "source_only", 0, 0.5), describe_run("a_to_b", "dann", 1, 0.6)]
     comparisons, pairs = compare(report(*runs))
