@@ -21,7 +21,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from experiments.errors import BadInput
 from experiments.experiment import Experiment, show_method
-from experiments.randomness import derive_seed
 from experiments.record.delivery import Destination, address, deliver_all
 from experiments.record.files import read_json, writing_to
 from experiments.record.folder import folder_of, is_finished, mark_stopped, read_points, read_status
@@ -187,9 +186,8 @@ class Study:
             raise BadInput(f"study {self.sweep.study_name} was begun as {begun}, this sweep is {now}")
 
     def _seed_sampler(self) -> None:
-        # A sampler of its own for each trial: a study that was interrupted goes on with the same suggestions.
-        seed = derive_seed(self.sweep.search.seed, f"trial {self.begun}") % 2**32
-        self.study.sampler = build_sampler(self.sweep.search.sampler, seed)
+        search = self.sweep.search
+        self.study.sampler = build_sampler(search.sampler, search.seed, self.begun)
 
     @property
     def missing(self) -> int:

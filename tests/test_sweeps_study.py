@@ -20,9 +20,14 @@ from tests.support.small_sweeps import (
     changed,
     drive,
     small_sweep,
+    suggest_constant,
     suggest_ruin,
     suggest_two,
 )
+
+
+def suggest_later(recipe, trial):
+    return suggest_constant(recipe, trial) if trial.number else recipe
 
 
 def trials_of(sweep):
@@ -141,7 +146,7 @@ def test_a_driver_killed_while_it_writes_asks_for_the_same_trial_again(runs):
 
 
 def suggestions(sweep) -> list[float]:
-    return [trial.params["constant.value"] for trial in trials_of(sweep)]
+    return [trial.params.get("constant.value") for trial in trials_of(sweep)]
 
 
 def test_a_study_repeats_itself_wherever_it_is_interrupted(tmp_path, monkeypatch, runs):
@@ -167,6 +172,16 @@ def test_every_sampler_suggests_what_the_space_holds(tmp_path, monkeypatch, runs
         assert len(set(values)) == 5, sampler
         if sampler == "grid":
             assert sorted(values) == pytest.approx(np.geomspace(0.1, 3.0, 5), rel=1e-5)
+
+
+def test_a_quasi_random_search_draws_anew_what_its_first_trial_did_not_have(tmp_path, monkeypatch, runs):
+    values = []
+    for seed in (0, 1):
+        monkeypatch.setenv("GRL_RUNS", str(tmp_path / str(seed)))
+        sweep = small_sweep(trials=6, seeds=1, sampler="quasi_random", suggest=suggest_later, seed=seed)
+        drive(Study(sweep), Pretend())
+        values.append(suggestions(sweep)[1:])
+    assert len(set(values[0] + values[1])) == 10  # a search of another seed is another one
 
 
 def test_an_exhausted_grid_ends_the_study(runs):
