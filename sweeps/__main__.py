@@ -4,7 +4,6 @@ import sys
 from collections.abc import Sequence
 
 import optuna
-from optuna.trial import TrialState
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -85,7 +84,7 @@ def list_sweeps() -> int:
 def run(name: str, options: Sequence[str]) -> int:
     from experiments.launch import check_all
     from sweeps.launch import read_command
-    from sweeps.study import open_study
+    from sweeps.study import completed, open_study
     from sweeps.work import work_off_sweep
 
     launch = read_command("run", name, options)
@@ -104,7 +103,7 @@ def run(name: str, options: Sequence[str]) -> int:
             ahead=how.workers,
         )
         study = open_study(sweep.study_name)
-        if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        if completed(study):
             print_trials(sweep, study)
             if launch.order.publish:
                 from sweeps.figures import draw_one
@@ -157,15 +156,15 @@ def status(name: str, options: Sequence[str]) -> int:
 
 def print_trials(sweep: Sweep, study: optuna.Study, most: int = 5) -> None:
     """The best trials of a study as a table."""
-    from sweeps.study import SHOWN
+    from sweeps.study import SHOWN, completed
 
-    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    trials = completed(study)
     best_first = sorted(trials, key=lambda trial: trial.values[0], reverse=True)
     table = Table(box=SIMPLE_HEAD)
     for column in ("trial", "changed", "objective", "target"):
         table.add_column(column, justify="left" if column == "changed" else "right", no_wrap=column != "changed")
     for trial in best_first[:most]:
-        hindsight = trial.user_attrs[names.TARGET_ACCURACY]
+        hindsight = trial.user_attrs[sweep.search.reported]
         table.add_row(str(trial.number), trial.user_attrs[SHOWN], f"{trial.value:.4f}", f"{hindsight:.3f}")
     seeds = f"mean of {sweep.search.seeds} seeds"
     say(console, f"study {sweep.study_name}: best of {len(trials)} trials, {seeds}")
@@ -197,8 +196,8 @@ def report(name: str, options: Sequence[str]) -> int:
     from experiments.work.bundles import bundle
     from experiments.work.driver import work_off
     from sweeps.launch import read_command
-    from sweeps.report import completed, draw_sample, list_contenders, names_default, write_report
-    from sweeps.study import folder_of_study, open_study, suggested
+    from sweeps.report import draw_sample, list_contenders, names_default, write_report
+    from sweeps.study import completed, folder_of_study, open_study, suggested
 
     fresh, options = _take(options, "--fresh", "5")
     if not fresh.isdigit() or int(fresh) < 1:

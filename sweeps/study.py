@@ -75,6 +75,11 @@ def holding(sweep: Sweep) -> Iterator[None]:
             raise BadInput(f"another process is working on sweep {sweep.study_name}") from None
 
 
+def completed(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that have a value, in their order."""
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
 def is_held(study_name: str) -> bool:
     """Whether a driver is at work on a study."""
     path = folder_of_study(study_name) / HELD
@@ -281,7 +286,11 @@ class Study:
             again = [run for run, each in zip(stage.runs, scores, strict=True) if each is None]
             self._hand_out(opened, again, TRY_AGAIN_S)
             return False
-        value = self._mean(opened, [each for each in scores if each is not None], self.sweep.search.curve)
+        seen = [each for each in scores if each is not None]
+        if any(self.sweep.search.curve not in each for each in seen):
+            self._fail_unscored(opened)
+            return True
+        value = _mean(seen, self.sweep.search.curve)
         with self._journal.together():
             if self.sweep.search.pruner != "none":
                 trial.report(value, stage.mark)
@@ -301,16 +310,20 @@ class Study:
         runs = dict.fromkeys(run for stage in opened.stages for run in stage.runs)
         scores = [read_last(run) for run in runs]
         for name in sorted(set.intersection(*map(set, scores))):
-            trial.set_user_attr(name, self._mean(opened, scores, name))
-        value = self._mean(opened, scores, self.sweep.search.curve)
+            trial.set_user_attr(name, _mean(scores, name))
+        value = _mean(scores, self.sweep.search.curve)
         self._tell(opened, value)
         self.say(f"trial {trial.number}: {trial.user_attrs[SHOWN]} -> {value:.4f}")
 
-    def _mean(self, opened: Opened, scores: Sequence[Mapping[str, float]], name: str) -> float:
-        if any(name not in values for values in scores):
-            pair = opened.stage.runs[0].pair
-            raise BadInput(f"objective {self.sweep.search.objective} needs {name}, which runs on {pair} do not record")
-        return statistics.fmean(values[name] for values in scores)
+    def _fail_unscored(self, opened: Opened) -> None:
+        # Arrays that are not finite have no score. If no evaluation ever had one, no trial will have.
+        search, runs = self.sweep.search, opened.stage.runs
+        needs = f"objective {search.objective} needs {search.curve}, which"
+        with self._journal.together():
+            self._give_up(opened, TrialState.FAIL, f"{needs} the evaluation of a run lacks")
+        points = (point for run in runs for point in read_points(folder_of(run.hash)))
+        if not completed(self.study) and not any(search.curve in point["values"] for point in points):
+            raise BadInput(f"{needs} runs on {runs[0].pair} do not record")
 
     def _give_up(self, opened: Opened, state: TrialState, reason: str) -> None:
         for run in opened.stage.runs:
@@ -345,6 +358,10 @@ class Study:
 
     def destination(self, experiment: Experiment) -> Destination:
         return destination_of(self.sweep, self._numbers[experiment.hash])
+
+
+def _mean(scores: Sequence[Mapping[str, float]], name: str) -> float:
+    return statistics.fmean(values[name] for values in scores)
 
 
 def _steps(stages: Sequence[Stage]) -> int:

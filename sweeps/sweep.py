@@ -13,6 +13,7 @@ import optuna
 from experiments.errors import BadInput, unknown
 from experiments.experiment import Experiment
 from experiments.identity import name_of
+from experiments.record.names import TARGET_ACCURACY, TARGET_REST_ACCURACY
 from experiments.validators import TARGET_ORACLE, VALIDATORS, curve_of, find_validator
 
 Suggest = Callable[[Experiment, optuna.Trial], Experiment]
@@ -64,6 +65,11 @@ class Search:
     def curve(self) -> str:
         """The recorded curve whose last value is the objective."""
         return curve_of(self.objective)
+
+    @property
+    def reported(self) -> str:
+        """The recorded curve of the target accuracy that is told, of samples that did not choose."""
+        return TARGET_REST_ACCURACY if self.sees_target_labels else TARGET_ACCURACY
 
     @property
     def sees_target_labels(self) -> bool:

@@ -13,7 +13,7 @@ from experiments.record.sqlite import write_run
 from experiments.record.store import answering
 from experiments.record.whole import Whole
 from experiments.work.environment import launched_as
-from sweeps.study import FAILURE, RUNS, SHOWN, destination_of, suggested
+from sweeps.study import FAILURE, RUNS, SHOWN, completed, destination_of, suggested
 from sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def report_study(
             _write_trial(client, experiment_id, above, run_id, _describe_trial(sweep, trial))
         client.set_tag(above, names.NOTE, describe(sweep, study))
         client.set_tag(above, names.SELECTION, sweep.search.objective)
-        if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        if completed(study):
             client.set_tag(above, "best", f"trial {study.best_trial.number}: {study.best_trial.user_attrs[SHOWN]}")
             for name, value in scores_of(study.best_trial).items():
                 client.log_metric(above, name, value)

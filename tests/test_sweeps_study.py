@@ -108,6 +108,39 @@ def test_a_diverged_trial_is_failed_with_its_reason_and_never_a_value(runs):
     assert not again.is_open
 
 
+class Unscored(Pretend):
+    """Leaves some runs without the objective, as one whose arrays are not finite is."""
+
+    def __init__(self, *places):
+        super().__init__()
+        self._places = places
+
+    def submit(self, members, until=None):
+        super().submit(members, until)
+        if len(self.submitted) - 1 in self._places:
+            for run in members:
+                for name in ("result.json", "points.jsonl"):
+                    path = folder_of(run.hash) / name
+                    path.write_text(path.read_text().replace('"information_maximisation"', '"something_else"'))
+
+
+def test_a_trial_without_a_score_is_failed_with_its_reason(runs):
+    sweep = small_sweep(trials=3, seeds=1)
+    drive(Study(sweep), Unscored(1))
+    assert states(sweep) == ["COMPLETE", "FAIL", "COMPLETE"]
+    assert trials_of(sweep)[1].user_attrs["failure"] == (
+        "objective information_maximisation needs information_maximisation, which the evaluation of a run lacks"
+    )
+
+
+def test_an_objective_that_nothing_records_is_refused_and_blocks_no_later_trial(runs):
+    sweep = small_sweep(trials=2, seeds=1)
+    with pytest.raises(BadInput, match="needs information_maximisation, which runs on moons do not record"):
+        drive(Study(sweep), Unscored(0))
+    drive(Study(sweep), Pretend())
+    assert states(sweep) == ["FAIL", "COMPLETE"]
+
+
 def test_a_killed_driver_goes_on_with_the_same_trials(runs):
     """Killed after asking, after some of the runs, and before telling: no trial is lost, none is begun twice."""
     sweep = small_sweep(trials=3)
