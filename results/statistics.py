@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from results.across import average_pairs
-from results.cells import CELL, LOWER, TARGET, UPPER, agreeing
+from results.cells import CELL, LOWER, TARGET, UPPER, agreeing, name_uses
 from results.gap import cover_gap
 from results.reading import FINISHED
 
@@ -55,10 +55,11 @@ def compare(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         upper = _by_seed(anchors[UPPER][0]) if len(anchors[UPPER]) == 1 else None
         seeds = method.index.intersection(lower.index).sort_values()
         if len(seeds):
-            key = cell.iloc[0][CELL]
-            rows.append((*key, *_compare_one(method[seeds], lower[seeds]), *_cover(method, lower, upper)))
+            first = cell.iloc[0]
+            uses = name_uses(first["method"], first["selection"])
+            rows.append((*first[CELL], uses, *_compare_one(method[seeds], lower[seeds]), *_cover(method, lower, upper)))
     names = [name for name in COMPARED if name not in ("p_holm", "n_required")]
-    comparisons = pd.DataFrame(rows, columns=[*CELL, *names])
+    comparisons = pd.DataFrame(rows, columns=[*CELL, "target_labels", *names])
     pairs = average_pairs(comparisons)
     adjusted = holm([*comparisons["p_value"], *pairs["p_value"]])
     comparisons["p_holm"], pairs["p_holm"] = adjusted[: len(comparisons)], adjusted[len(comparisons) :]

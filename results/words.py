@@ -1,6 +1,7 @@
 """How numbers, methods and pairs are printed, and what a table shows, in sentences."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -34,6 +35,12 @@ def title_method(method: str, variant: str = "") -> str:
     """
     title = method.replace("_", " ") if method in (LOWER, UPPER) else method.upper()
     return f"{title} {variant}".rstrip()
+
+
+def title_used(cell: Mapping[Any, Any]) -> str:
+    """The method of a row as it is printed, with a mark where it uses target labels."""
+    title = title_method(cell["method"], cell["variant"])
+    return title if cell["target_labels"] == "no" else f"{title} {MARK}"
 
 
 def title_pair(pair_title: str, recipe: str) -> str:

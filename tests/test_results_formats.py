@@ -230,7 +230,8 @@ def test_numbers_in_text_stay_as_they_are() -> None:
 
 def test_the_pivot_has_a_row_a_method_and_a_column_a_pair() -> None:
     wide = pivot(toy())
-    assert list(wide.columns) == ["method", "a_to_b", "far_to_away"]
+    assert list(wide.columns) == ["method", "target_labels", "a_to_b", "far_to_away"]
+    assert list(wide["target_labels"]) == ["no", "no", "training"]
     assert list(wide["method"]) == ["source only", "DANN", "target only"]
     np.testing.assert_allclose(wide["a_to_b"], [0.6, 0.8, 1.0])
     np.testing.assert_allclose(wide["far_to_away"], [np.nan, 0.25, np.nan])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import results.statistics
+from results.grids import tabulate_pairs
 from results.statistics import compare, count_required, estimate_paired, holm
 from tests.support.recorded_runs import describe_run, describe_table, report
 
@@ -155,3 +156,5 @@ def test_every_comparison_of_a_table_counts_for_holm_the_means_over_pairs_too() 
     raw = pd.concat([comparisons["p_value"], pairs["p_value"]]).to_numpy()
     np.testing.assert_allclose([*comparisons["p_holm"], *pairs["p_holm"]], holm(raw))
     assert len(raw) == 6
+    chosen = compare(report(*runs).assign(selection="target_oracle"))[1]
+    assert [row[0] for row in tabulate_pairs(chosen).rows] == ["CDAN †", "DANN †"]
