@@ -67,7 +67,7 @@ def describe_rows(runs: pd.DataFrame, cells: pd.DataFrame, left_out: Mapping[str
         for _, group in runs.groupby("pair"):
             title = group[f"tag.{names.PAIR_TITLE}"].iloc[-1]
             lines += [f"protocol of {title}: {protocol}" for protocol in _all(group, names.PROTOCOL)]
-    return lines + _describe_anchors(runs) + _describe_mixtures(runs) + _describe_losses(runs, cells, left_out)
+    return lines + _describe_anchors(runs) + describe_mixtures(runs) + _describe_losses(runs, cells, left_out)
 
 
 def _describe_recipes(runs: pd.DataFrame) -> list[str]:
@@ -113,13 +113,14 @@ def _describe_anchors(runs: pd.DataFrame) -> list[str]:
         of_recipe = runs[(runs[["pair", "recipe"]] == cell.iloc[0][["pair", "recipe"]]).all(axis=1)]
         for name, lost in ((LOWER, "nothing is compared"), (UPPER, "there is no gap")):
             if len(anchors[name]) != 1 and (of_recipe["method"] == name).any():
-                title = title_cell({"pair_title": cell[f"tag.{names.PAIR_TITLE}"].iloc[-1], **cell.iloc[0][CELL]})
+                title = title_cell(cell.iloc[-1].rename({f"tag.{names.PAIR_TITLE}": "pair_title"}))
                 count = len(anchors[name]) or "no"
                 lines.append(f"{title}: {count} variants of {title_method(name)} agree with its fields, so {lost}")
     return lines
 
 
-def _describe_mixtures(runs: pd.DataFrame) -> list[str]:
+def describe_mixtures(runs: pd.DataFrame) -> list[str]:
+    """Which runs stand apart for where they were made, and which are averaged in spite of it."""
     apart = [name for name in PROVENANCE if runs["recipe"].str.contains(rf"(?:^| ){name}=").any()]
     lines = [f"runs of different {' and '.join(apart)} stand apart; with --mixed they share a cell"] if apart else []
     for _, cell in runs[runs["status"] == FINISHED].groupby(["pair", "recipe"]):

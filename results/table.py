@@ -126,6 +126,20 @@ def make_table(client: "MlflowClient", request: Request) -> Table:
     return Table(material, {end: frame for end, frame in frames.items() if len(frame)}, document, problems)
 
 
+def refuse_figures(request: Request, *drawn: str) -> None:
+    """Refuse figures that a table of a form of its own has not the material for.
+
+    Raises:
+        BadInput: naming what it has.
+    """
+    for name in request.figures:
+        if name not in drawn and ":" not in name:
+            allowed = ", ".join((*drawn, "none"))
+            raise BadInput(f"{request.name} has no figure {name}: allowed are {allowed}, or one of your own")
+    if request.run_figures:
+        raise BadInput(f"{request.name} gives no run a figure: build what was launched with --run-figures")
+
+
 def _list_seeds(runs: pd.DataFrame) -> pd.DataFrame:
     # One row a run, with what it is, its reported numbers and where they were made.
     columns = [*CELL, "seed", "status", "selection", "step", *NUMBERS, *PROVENANCE, "start", "end"]

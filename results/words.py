@@ -70,7 +70,7 @@ def put_into_words(cells: pd.DataFrame) -> list[str]:
     return [f"{title_cell(cell)} {_judge(cell)}" for cell in compared.to_dict("records")]
 
 
-def title_cell(cell: dict[Any, Any]) -> str:
+def title_cell(cell: Mapping[Any, Any] | pd.Series) -> str:
     """A cell as it is printed: pair, method and variant."""
     return f"{title_pair(cell['pair_title'], cell['recipe'])}: {title_method(cell['method'], cell['variant'])}"
 

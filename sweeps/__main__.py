@@ -195,6 +195,7 @@ def report(name: str, options: Sequence[str]) -> int:
     from experiments.record.folder import folder_of, is_finished
     from experiments.work.bundles import bundle
     from experiments.work.driver import work_off
+    from results.atlas import CONFIRMED
     from sweeps.launch import read_command
     from sweeps.report import draw_sample, list_contenders, names_default, write_report
     from sweeps.study import completed, folder_of_study, open_study, suggested
@@ -212,7 +213,7 @@ def report(name: str, options: Sequence[str]) -> int:
         pruned = [run for trial in sample for run in sweep.experiments(suggested(sweep, trial))]
         outcome = work_off(
             [*confirming, *pruned],
-            f"sweep_{sweep.name}_confirmation",
+            f"sweep_{sweep.name}{CONFIRMED}",
             open_pool=lambda bundles: launch.how.open_pool(bundles, launch.modules),
             bundle=lambda experiments: bundle(experiments, launch.how.machine),
             console=console,
