@@ -15,7 +15,7 @@ from results.drawing.base import Material
 from results.reading import FINISHED, read_runs
 from results.selecting import report_last
 from results.table import Request, Table, refuse_figures
-from results.words import MARK, fraction, title_cell
+from results.words import MARK, fraction, round_number, title_cell
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -113,14 +113,7 @@ def _drop_alpha(variant: str) -> str:
 def _show(run: pd.Series) -> str:
     fields = {str(name).partition(f"{ALPHA}.")[2]: value for name, value in run.items()}
     given = {name: value for name, value in fields.items() if name and isinstance(value, str) and value != "None"}
-    return " ".join(f"{name}={_short(value)}" for name, value in given.items())
-
-
-def _short(value: str) -> str:
-    try:
-        return f"{float(value):.3g}"
-    except ValueError:
-        return value
+    return " ".join(f"{name}={round_number(value)}" for name, value in given.items())
 
 
 def put_into_words(families: pd.DataFrame) -> list[str]:

@@ -29,6 +29,7 @@ from experiments.training.machine import AUTOMATIC, Machine
 from experiments.work.bundles import Bundle, bundle
 from experiments.work.courier import Courier
 from experiments.work.driver import Ended
+from results.words import round_number
 from sweeps.journal import Journal, mend
 from sweeps.pruning import Stage, build_pruner, plan_stages
 from sweeps.samplers import GridTrial, build_sampler
@@ -409,15 +410,10 @@ def show_changes(recipe: Experiment, experiment: Experiment) -> str:
     before, after = recipe.flat(), experiment.flat()
     changed = {name for name, value in after.items() if before.get(name) != value}
     parts = [show_method(experiment.method)] if any(name.startswith("method") for name in changed) else []
-    parts += [f"{name} {_short(after[name])}" for name in after if name in changed and not name.startswith("method")]
+    parts += [
+        f"{name} {round_number(after[name], 4)}" for name in after if name in changed and not name.startswith("method")
+    ]
     return ", ".join(parts) or "the recipe as it is"
-
-
-def _short(value: str) -> str:
-    try:
-        return f"{float(value):.4g}"
-    except ValueError:
-        return value
 
 
 def suggested(sweep: Sweep, trial: FrozenTrial) -> Experiment:

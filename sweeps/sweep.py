@@ -39,7 +39,7 @@ class Search:
     pruner: Literal["none", "median", "hyperband", "wilcoxon"] = "none"
     """Who gives trials up before their end: median or hyperband after 1, 3, 9, … evaluations, wilcoxon after a seed."""
     seed: int = 0
-    """Of the sampler."""
+    """Of the sampler; the runs of every trial have seeds 0, 1, …"""
 
     def __post_init__(self) -> None:
         for name in ("trials", "seeds"):
@@ -87,12 +87,22 @@ class Sweep:
         suggest: Returns the recipe with what a trial suggests in its place; a parameter that exists under one choice
             only carries the name of that choice, as `ganin.gamma`.
         search: How.
+        typed: NAME and OPTIONS that stand for it on the command line; its name unless told.
     """
 
     name: str
     recipe: Experiment
     suggest: Suggest
     search: Search = field(default_factory=Search)
+    typed: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if not inspect.isfunction(self.suggest):  # its source is part of the study's identity
+            raise BadInput(f"suggest of sweep {self.name} must be a function, got {self.suggest!r}")
+
+    def command(self, verb: str) -> str:
+        """The command line that does something with this sweep."""
+        return f"python -m sweeps {verb} {self.typed or self.name}"
 
     @property
     def identity(self) -> dict[str, Any]:
