@@ -15,6 +15,7 @@ from results.drawing.base import Material
 from results.judging import FEWEST_EVALUATIONS, FEWEST_PAIRS, FEWEST_SETTINGS, average, judge, score_steps
 from results.reading import FINISHED, list_experiments, read_runs
 from results.selecting import report_last
+from results.statistics import LEVEL
 from results.table import Request, Table, refuse_figures
 from results.words import fraction, p_value
 
@@ -81,7 +82,7 @@ def put_into_words(overall: pd.DataFrame, by_pair: pd.DataFrame) -> list[str]:
             f"{fraction(steps['regret'].get(LAST, np.nan))} ({fraction(steps['worst'].get(LAST, np.nan))} at worst); "
             f"smallest of a pair most often: {_name(str(often.index[0]))}, on {often.iloc[0]} of {len(wins)}"
         )
-        shown = steps[(steps["p_holm"] < 0.05)]
+        shown = steps[steps["p_holm"] < LEVEL]
         if steps["p_holm"].isna().all():
             lines.append(f"no test of that: fewer than {FEWEST_PAIRS} pairs, or no spread")
         elif shown.empty:

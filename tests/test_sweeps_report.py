@@ -6,9 +6,13 @@ from experiments.record.folder import folder_of
 from experiments.record.names import TARGET_ACCURACY, TARGET_REST_ACCURACY
 from experiments.training.machine import AUTOMATIC
 from experiments.validators import VALIDATORS
+from experiments.work import driver
+from experiments.work.driver import Outcome
 from experiments.work.run import train_runs
 from grl.schedules import Constant
 from sweeps import report as reporting
+from sweeps.__main__ import report
+from sweeps.launch import Launch
 from sweeps.replay import replay_trial
 from sweeps.report import FRESH, describe_pruning, list_contenders, regrets, write_report
 from sweeps.study import Study, read_last
@@ -81,6 +85,18 @@ def test_a_pruned_trial_without_a_score_at_its_end_counts_as_failed(runs):
     assert "1 of them, drawn at random, were trained to their end (trial 1 " in describe_pruning(
         sweep, study.study, sample
     )
+
+
+def test_what_did_not_come_into_mlflow_is_said(runs, monkeypatch, capsys):
+    sweep = small_sweep(trials=2, seeds=1)
+    drive(Study(sweep), Pretend())
+    monkeypatch.setattr(driver, "work_off", lambda *_args, **_options: Outcome(undelivered="the store is away"))
+    monkeypatch.setattr(reporting, "list_contenders", lambda *_: [])
+    monkeypatch.setattr(reporting, "write_report", lambda *_: "what was found")
+    assert report(Launch([sweep])) == 1
+    said = capsys.readouterr().out
+    assert "not in MLflow: the store is away" in said
+    assert "what was found" in said
 
 
 def test_a_replayed_trial_gives_the_same_bits_and_touches_no_record(study, runs):
