@@ -185,10 +185,8 @@ def main(arguments: list[str]) -> int:
             return list_tables()
         case ["plan" | "reproduce" | "build" as verb, name, *options] if not name.startswith("-"):
             return {"plan": plan, "reproduce": reproduce, "build": build}[verb](name, options)
-        case ["build", *_]:
-            raise BadInput("build needs a name: python -m results list")
-        case ["plan" | "reproduce" as verb, *_]:
-            raise BadInput(f"{verb} needs a name: python -m experiments list")
+        case ["plan" | "reproduce" | "build" as verb, *_]:
+            raise BadInput(f"{verb} needs a name: python -m results list")
         case ["list", *rest]:
             raise BadInput(f"list takes no arguments, got {' '.join(rest)}")
         case [verb, *_]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-KEY = ["recipe", "method", "variant"]
+KEY = ["recipe", "method", "variant", "target_labels"]
 COLUMNS = [
     *KEY,
     "pairs",
@@ -29,12 +29,14 @@ def average_pairs(comparisons: pd.DataFrame, level: float = 0.05) -> pd.DataFram
     agree; pairs that share a domain are no independent sample, so its p is exploratory there.
 
     Args:
-        comparisons: one row a cell with columns pair, recipe, method, variant, n_paired, difference and difference_sd.
+        comparisons: one row a cell with columns pair, recipe, method, variant, target_labels, n_paired, difference and
+            difference_sd.
         level: 1 - coverage of the interval.
 
     Returns:
-        One row for each method of at least two pairs: recipe, method, variant, pairs (their number), difference (mean),
-        difference_low, difference_high, degrees, p_value, wilcoxon_p and exploratory (pairs share a domain).
+        One row for each method of at least two pairs: recipe, method, variant, target_labels, pairs (their number),
+        difference (mean), difference_low, difference_high, degrees, p_value, wilcoxon_p and exploratory (pairs share a
+        domain).
     """
     rows = []
     for key, cells in comparisons.groupby(KEY):

@@ -8,49 +8,58 @@ from experiments.errors import BadInput
 from experiments.record import names
 from experiments.record.store import answering
 from experiments.validators import LAST, TARGET_ORACLE, find_validator
-from results.caption import describe_origin
-from results.cells import name_cells
+from results.caption import describe_mixtures, describe_origin
+from results.cells import drop_repeated, name_cells
 from results.document import Document, Grid
 from results.drawing.base import Material
 from results.reading import FINISHED, read_runs
 from results.selecting import report_last
-from results.table import Request, Table
-from results.words import MARK, fraction
+from results.table import Request, Table, refuse_figures
+from results.words import MARK, fraction, round_number, title_cell
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SWEPT = "sweep_alpha"  # begins the name of every MLflow experiment of a sweep over schedules
+CONFIRMED = "_confirmation"  # ends that of the runs on fresh seeds, of chosen settings alone
 ALPHA = "param.method.alpha"
 OBJECTIVE = "information_maximisation"  # chooses, unless another validator is asked for
-COLUMNS = ["pair", "family", "settings", "setting", "seeds", "score", "accuracy", "sd", "best", "regret"]
+PLACE = ["pair", "recipe", "method", "variant"]  # within which families compete; variant: of the fields beside alpha
+COLUMNS = [*PLACE, "pair_title", "family", "settings", "setting", "seeds", "score", "accuracy", "sd", "best", "regret"]
 
 
 def make_atlas(client: "MlflowClient", request: Request) -> Table:
     """Each family's setting that a validator chooses, and what its best one would have given.
 
     Raises:
-        BadInput: no sweep over schedules is recorded, or the validator's scores are not.
+        BadInput: no sweep over schedules is recorded, the validator's scores are not, or what is asked for is no
+            validator, or a figure.
         Unreachable: the store does not answer.
     """
+    refuse_figures(request)
+    if request.selection in (LAST, TARGET_ORACLE):
+        raise BadInput(f"selection must be a validator, which chooses settings here, got {request.selection}")
     with answering("the MLflow store does not list its experiments"):
-        found = [each.name for each in client.search_experiments() if each.name.startswith(SWEPT)]
+        titles = [each.name for each in client.search_experiments()]
+    found = [title for title in titles if title.startswith(SWEPT) and not title.endswith(CONFIRMED)]
     if not found:
         raise BadInput("no sweep over alpha schedules is recorded; make one with: python -m sweeps run alpha_atlas")
     recorded = read_runs(client, *found)
     runs = recorded.runs[(recorded.runs["status"] == FINISHED) & recorded.runs[ALPHA].notna()]
-    runs = report_last(name_cells(runs, mixed=True))
-    objective = OBJECTIVE if request.selection in (LAST, TARGET_ORACLE) else request.selection
-    families = compare_families(runs, f"metric.{find_validator(objective).curve}")
+    named, repeated = drop_repeated(name_cells(runs, mixed=request.mixed))
+    runs = report_last(named)
+    families = compare_families(runs, f"metric.{find_validator(request.selection).curve}")
     document = Document(
         name=request.name,
         grids=[_tabulate(families)],
         sentences=put_into_words(families),
         notes=[
-            f"each family's setting is the one of the largest {objective}, mean over seeds, at the last step; the rows "
-            "of a pair stand in that order, so that its first row is what would be chosen of all",
+            f"each family's setting is the one of the largest {request.selection}, mean over seeds, at the last step; "
+            "the rows of a method on a pair stand in that order: the first is what would be chosen of all",
             f"{MARK} target labels choose the best of a family in hindsight; regret: best less chosen",
             "on the seeds of the search, so optimistic: `python -m sweeps report NAME` trains the winner on fresh ones",
+            *describe_mixtures(runs),
+            *repeated,
             *(f"not in the table: {count} {reason}" for reason, count in recorded.left_out.items()),
         ],
         origin=describe_origin(runs, request.command),
@@ -60,10 +69,10 @@ def make_atlas(client: "MlflowClient", request: Request) -> Table:
 
 
 def compare_families(runs: pd.DataFrame, score: str) -> pd.DataFrame:
-    """One row a pair and family of schedules, of each pair the one of the largest score first: `COLUMNS`.
+    """One row a family of schedules of each `PLACE`, of each the one of the largest score first: `COLUMNS`.
 
     Args:
-        runs: one row a finished run, with its params and metrics.
+        runs: one row a finished run, with the columns of `name_cells`.
         score: the column that chooses.
 
     Raises:
@@ -74,7 +83,8 @@ def compare_families(runs: pd.DataFrame, score: str) -> pd.DataFrame:
     params = [str(name) for name in runs if str(name).startswith("param.") and name != "param.seed"]
     keys = runs[params].fillna("").astype(str).agg("\n".join, axis=1)
     rows = []
-    for (pair, family), of_family in runs.groupby(["param.pair", ALPHA]):
+    places = runs.assign(variant=runs["variant"].map(_drop_alpha))
+    for (*place, family), of_family in places.groupby([*PLACE, ALPHA]):
         settings = of_family.groupby(keys)
         values = settings[[score, f"metric.{names.TARGET_ACCURACY}"]].mean().dropna()
         if values.empty:
@@ -90,32 +100,29 @@ def compare_families(runs: pd.DataFrame, score: str) -> pd.DataFrame:
             best,
             best - accuracies.mean(),
         )
-        rows.append((pair, family, len(values), _show(members.iloc[0]), len(members), *numbers))
+        title = of_family[f"tag.{names.PAIR_TITLE}"].iloc[-1]
+        rows.append((*place, title, family, len(values), _show(members.iloc[0]), len(members), *numbers))
     families = pd.DataFrame(rows, columns=COLUMNS)
-    return families.sort_values(["pair", "score"], ascending=[True, False], ignore_index=True)
+    return families.sort_values([*PLACE, "score"], ascending=[True] * len(PLACE) + [False], ignore_index=True)
+
+
+def _drop_alpha(variant: str) -> str:
+    return " ".join(word for word in variant.split() if not word.startswith("alpha"))
 
 
 def _show(run: pd.Series) -> str:
     fields = {str(name).partition(f"{ALPHA}.")[2]: value for name, value in run.items()}
     given = {name: value for name, value in fields.items() if name and isinstance(value, str) and value != "None"}
-    return " ".join(f"{name}={_short(value)}" for name, value in given.items())
-
-
-def _short(value: str) -> str:
-    try:
-        return f"{float(value):.3g}"
-    except ValueError:
-        return value
+    return " ".join(f"{name}={round_number(value)}" for name, value in given.items())
 
 
 def put_into_words(families: pd.DataFrame) -> list[str]:
-    """What would be chosen on each pair, and what it costs."""
+    """What would be chosen of each method on each pair, and what it costs."""
     lines = []
-    for pair, rows in families.groupby("pair", sort=False):
+    for _, rows in families.groupby(PLACE, sort=False):
         first, best = rows.iloc[0], rows.sort_values("best").iloc[-1]
-        title = str(pair).replace("_to_", " → ")
         lines.append(
-            f"{title}: {first['family']} would be chosen, {fraction(first['accuracy'])}; the "
+            f"{title_cell(first)}: {first['family']} would be chosen, {fraction(first['accuracy'])}; the "
             f"best setting in hindsight is of {best['family']}, {fraction(best['best'])}: regret "
             f"{fraction(best['best'] - first['accuracy'])}"
         )
@@ -136,5 +143,5 @@ def _tabulate(families: pd.DataFrame) -> Grid:
         for row in families.to_dict("records")
     ]
     headings = ["family", "chosen", "target", "n", f"best {MARK}", "regret", "settings"]
-    groups = [str(pair).replace("_to_", " → ") for pair in families["pair"]]
+    groups = [title_cell(row) for row in families.to_dict("records")]
     return Grid("families of alpha schedules", headings, rows, 2, groups)

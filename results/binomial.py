@@ -7,11 +7,11 @@ import pandas as pd
 from scipy import stats
 
 from experiments.record import names
-from results.cells import UPPER
+from results.cells import UPPER, name_uses
 from results.document import Grid
 from results.drawing.base import Material
 from results.selecting import at_step
-from results.words import fraction, title_method, title_pair
+from results.words import fraction, title_pair, title_used
 
 PRIOR = 0.5  # Jeffreys', of both outcomes
 COLUMNS = ["recipe", "first", "second", "pairs", "probability"]
@@ -46,7 +46,8 @@ def compare_wins(material: Material) -> pd.DataFrame:
     for run in runs.assign(run_id=runs.index).to_dict("records"):
         arrays = material.read_evaluations(str(run["run_id"]))
         if arrays is not None and names.TARGET_RIGHT in arrays:
-            key = run["recipe"], title_method(run["method"], run["variant"])
+            uses = name_uses(run["method"], run["selection"])
+            key = run["recipe"], title_used(run | {"target_labels": uses})
             seen = at_step(arrays, int(run["step"]))
             right.setdefault(key, {})[run["pair"], run["seed"]] = np.unpackbits(seen[names.TARGET_RIGHT]).astype(bool)
     rows = []

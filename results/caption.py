@@ -6,9 +6,10 @@ import pandas as pd
 
 from experiments.record import names
 from experiments.validators import LAST
-from results.cells import CELL, TARGET, is_shared
+from results.cells import CELL, LOWER, TARGET, UPPER, is_shared
 from results.provenance import PROVENANCE
 from results.reading import FINISHED
+from results.statistics import match_anchors
 from results.words import MARK, count_seeds, title_cell, title_method, title_pair
 
 MOST_TOLD = 4  # parameters of a pair
@@ -66,7 +67,7 @@ def describe_rows(runs: pd.DataFrame, cells: pd.DataFrame, left_out: Mapping[str
         for _, group in runs.groupby("pair"):
             title = group[f"tag.{names.PAIR_TITLE}"].iloc[-1]
             lines += [f"protocol of {title}: {protocol}" for protocol in _all(group, names.PROTOCOL)]
-    return lines + _describe_mixtures(runs) + _describe_losses(runs, cells, left_out)
+    return lines + _describe_anchors(runs) + describe_mixtures(runs) + _describe_losses(runs, cells, left_out)
 
 
 def _describe_recipes(runs: pd.DataFrame) -> list[str]:
@@ -105,7 +106,21 @@ def describe_own(runs: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _describe_mixtures(runs: pd.DataFrame) -> list[str]:
+def _describe_anchors(runs: pd.DataFrame) -> list[str]:
+    # Which methods have no anchor of their own fields, or more than one.
+    lines = []
+    for cell, anchors in match_anchors(runs):
+        of_recipe = runs[(runs[["pair", "recipe"]] == cell.iloc[0][["pair", "recipe"]]).all(axis=1)]
+        for name, lost in ((LOWER, "nothing is compared"), (UPPER, "there is no gap")):
+            if len(anchors[name]) != 1 and (of_recipe["method"] == name).any():
+                title = title_cell(cell.iloc[-1].rename({f"tag.{names.PAIR_TITLE}": "pair_title"}))
+                count = len(anchors[name]) or "no"
+                lines.append(f"{title}: {count} variants of {title_method(name)} agree with its fields, so {lost}")
+    return lines
+
+
+def describe_mixtures(runs: pd.DataFrame) -> list[str]:
+    """Which runs stand apart for where they were made, and which are averaged in spite of it."""
     apart = [name for name in PROVENANCE if runs["recipe"].str.contains(rf"(?:^| ){name}=").any()]
     lines = [f"runs of different {' and '.join(apart)} stand apart; with --mixed they share a cell"] if apart else []
     for _, cell in runs[runs["status"] == FINISHED].groupby(["pair", "recipe"]):

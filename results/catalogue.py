@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from experiments.errors import BadInput
 from experiments.validators import LAST
-from results.atlas import make_atlas
+from results.atlas import OBJECTIVE, make_atlas
 from results.binomial import tabulate_wins
 from results.drawing import DEFAULT
 from results.study import make_study
@@ -44,7 +45,13 @@ class Entry:
     make: "Callable[[MlflowClient, Request], Table]" = make_table
 
     def request(self, name: str, **options: Any) -> Request:
-        """What is to be built of it under this name."""
+        """What is to be built of it under this name.
+
+        Raises:
+            BadInput: nothing trains it, so there is nothing to build.
+        """
+        if not self.recipes and self.make is make_table:
+            raise BadInput(f"{name} cannot be built: {self.summary}")
         return Request(name, self.recipes, self.published, self.parts, self.notes, **options)
 
 
@@ -100,6 +107,7 @@ TABLES: dict[str, Entry] = {
         summary="which family of alpha schedules wins on which pair, chosen without target labels",
         command="sweeps",
         recipes=["alpha_atlas"],
+        selection=OBJECTIVE,
         figures=[],
         make=make_atlas,
     ),

@@ -49,6 +49,12 @@ def is_shared(parameter: str) -> bool:
     return not parameter.startswith(_METHOD) and parameter not in ("pair", "method", "seed")
 
 
+def agreeing(run: pd.Series, runs: pd.DataFrame) -> pd.DataFrame:
+    """Those of `runs` whose methods have the values of the run's in every field that both methods have."""
+    fields = [column for column in map(str, runs) if column.startswith(f"param.{_METHOD}") and pd.notna(run[column])]
+    return runs[(runs[fields].isna() | (runs[fields] == run[fields])).all(axis=1)]
+
+
 def _differences(
     runs: pd.DataFrame, within: list[str], columns: dict[str, str], *, but_own: bool = False
 ) -> "pd.Series[str]":
@@ -98,12 +104,16 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
             row |= {name: values.mean(), f"{name}_sd": values.std(ddof=1)}
         row |= {name: _list(sorted(valued[name].unique())) for name in PROVENANCE}
         row["selection"] = runs["selection"].dropna().iloc[0]
-        uses = ["training"] * (row["method"] == UPPER) + ["selection"] * (row["selection"] == TARGET_ORACLE)
-        row["target_labels"] = " and ".join(uses) or "no"
+        row["target_labels"] = name_uses(str(row["method"]), str(row["selection"]))
         rows.append(row)
     cells = pd.DataFrame(rows)
     places = [_place(*key) for key in cells[CELL].itertuples(index=False, name=None)]
     return cells.iloc[sorted(range(len(cells)), key=places.__getitem__)].reset_index(drop=True)
+
+
+def name_uses(method: str, selection: str) -> str:
+    """What target labels were used for: "no", training, selection, or both."""
+    return " and ".join(["training"] * (method == UPPER) + ["selection"] * (selection == TARGET_ORACLE)) or "no"
 
 
 def drop_repeated(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

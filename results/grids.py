@@ -7,11 +7,10 @@ from typing import Any
 import pandas as pd
 
 from experiments.record import names
-from results.cells import CELL, LOWER, UPPER
+from results.cells import CELL, LOWER, UPPER, name_uses
 from results.document import Grid
 from results.provenance import PROVENANCE
-from results.statistics import FEWEST_SEEDS, LEVEL
-from results.words import MARK, fraction, title_method, title_pair
+from results.words import decide, fraction, title_pair, title_used
 
 
 def tabulate(cells: pd.DataFrame) -> Grid:
@@ -23,7 +22,7 @@ def tabulate(cells: pd.DataFrame) -> Grid:
 
 def _row(cell: dict[Any, Any]) -> list[str]:
     return [
-        _method(cell),
+        title_used(cell),
         *(
             " ± ".join(filter(None, (fraction(cell[number]), fraction(cell[f"{number}_sd"]))))
             for number in ("target_accuracy", "source_accuracy")
@@ -40,31 +39,17 @@ def tabulate_comparisons(cells: pd.DataFrame) -> Grid:
         compared = compared[:0]
     rows = [
         [
-            _method(cell),
+            title_used(cell),
             fraction(cell["difference"]),
             _interval(cell["difference_low"], cell["difference_high"]),
             *(_p_value(cell[name]) for name in ("p_value", "p_holm")),
             f"{cell['n_paired']:.0f}" if cell["n_paired"] > 0 else "0",
-            _verdict(cell),
+            decide(cell),
         ]
         for cell in compared.to_dict("records")
     ]
     headings = ["method", "difference", "95 % interval", "p", "Holm", "n", "verdict"]
     return Grid("target accuracy less that of source only", headings, rows, 1, _groups(compared))
-
-
-def _verdict(cell: dict[Any, Any]) -> str:
-    if not cell["n_paired"] > 0:
-        return "no shared seed"
-    if math.isnan(cell["difference_low"]):
-        return "no spread"
-    if cell["lost"]:
-        return "survivors"
-    if cell["n_paired"] < FEWEST_SEEDS:
-        return f"n < {FEWEST_SEEDS}"
-    if not cell["p_holm"] < LEVEL:
-        return "not shown"
-    return "above" if cell["difference"] > 0 else "below"
 
 
 def tabulate_pairs(pairs: pd.DataFrame) -> Grid:
@@ -75,7 +60,7 @@ def tabulate_pairs(pairs: pd.DataFrame) -> Grid:
     """
     rows = [
         [
-            title_method(row["method"], row["variant"]),
+            title_used(row),
             fraction(row["difference"]),
             _interval(row["difference_low"], row["difference_high"]),
             *(_p_value(row[name]) for name in ("p_value", "p_holm", "wilcoxon_p")),
@@ -98,7 +83,7 @@ def tabulate_published(compared: pd.DataFrame) -> tuple[Grid, list[str]]:
     marks = {source: _letter(place) for place, source in enumerate(sources)}
     rows = [
         [
-            title_method(row["method"], row["variant"]),
+            title_used(row),
             fraction(row["ours"]),
             _interval(row["low"], row["high"]),
             _as_printed(row["published"]),
@@ -121,7 +106,7 @@ def list_runs(runs: pd.DataFrame) -> Grid:
     """
     rows = [
         [
-            title_method(run["method"], run["variant"]),
+            title_used(run | {"target_labels": name_uses(run["method"], run["selection"])}),
             str(run["seed"]),
             run["status"],
             "" if math.isnan(run["step"]) else f"{run['step']:.0f}",
@@ -144,11 +129,6 @@ def _as_printed(value: float) -> str:
 
 def _letter(place: int) -> str:
     return ascii_lowercase[place % 26] * (place // 26 + 1)
-
-
-def _method(cell: dict[Any, Any]) -> str:
-    title = title_method(cell["method"], cell["variant"])
-    return title if cell["target_labels"] == "no" else f"{title} {MARK}"
 
 
 def _interval(low: float, high: float) -> str:

@@ -58,15 +58,23 @@ def judge_steps(scores: pd.DataFrame, validator: str) -> pd.DataFrame:
     ranks -= ranks.groupby("run_id").transform("mean")
     products = (ranks[validator] * ranks[names.TARGET_ACCURACY]).groupby("run_id").sum()
     sizes = (ranks**2).groupby("run_id").sum().prod(axis=1) ** 0.5
-    # The later step on a tie, as `select` has it: the first one of the reversed rows.
-    chosen = given.loc[given[validator][::-1].groupby("run_id").idxmax()][names.TARGET_ACCURACY].droplevel("step")
+    chosen = given.loc[choose_steps(given[validator])][names.TARGET_ACCURACY].droplevel("step")
     best = given[names.TARGET_ACCURACY].groupby("run_id").max()
     return pd.DataFrame({"correlation": (products / sizes.where(sizes > 0)), "regret": best - chosen})
 
 
+def choose_steps(scores: pd.Series) -> list[tuple[str, int]]:
+    """Run and step of each run's largest score: of equal ones the later step, as `select` has it.
+
+    Args:
+        scores: indexed by run_id and step, in their order.
+    """
+    return list(scores.dropna()[::-1].groupby("run_id").idxmax())  # the first of the reversed rows
+
+
 def _settings(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     # Means over seeds of what each setting ended with.
-    last = scores.groupby("run_id").last()
+    last = scores.groupby("run_id").tail(1).droplevel("step")  # not `last`, which passes over what is missing
     params = [str(name) for name in runs if str(name).startswith("param.") and name != "param.seed"]
     keys = runs.loc[last.index, params].fillna("").astype(str).agg("\n".join, axis=1)
     return last.select_dtypes("number").groupby(keys).mean()

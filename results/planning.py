@@ -104,7 +104,8 @@ def find_recipes(name: str) -> Sequence[str]:
     if entry is None:
         return [name]
     if not entry.recipes:
-        raise BadInput(f"{name} has no recipe ({entry.summary}); build it: python -m results build {name}")
+        entry.request(name)
+        raise BadInput(f"{name} has no recipe: build it of what is there with python -m results build {name}")
     if entry.command != "experiments":
         commands = " and ".join(f"python -m {entry.command} run {recipe}" for recipe in entry.recipes)
         raise BadInput(f"{name} is trained by {commands}, then built by python -m results build {name}")

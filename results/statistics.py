@@ -1,7 +1,7 @@
 """Is a method above source_only, by how much, and how sure is that? Paired tests over the seeds."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from results.across import average_pairs
-from results.cells import CELL, LOWER, TARGET, UPPER
+from results.cells import CELL, LOWER, TARGET, UPPER, agreeing, name_uses
 from results.gap import cover_gap
 from results.reading import FINISHED
 
@@ -20,7 +20,7 @@ _NO_SPREAD = 1e-12
 
 COMPARED = [
     "n_paired", "difference", "difference_sd", "difference_low", "difference_high", "p_value", "p_holm", "n_required",
-    "differences", "gap_covered", "gap_low", "gap_high",
+    "differences", "n_gap", "gap_covered", "gap_low", "gap_high",
 ]  # fmt: skip
 
 
@@ -34,30 +34,32 @@ class Estimate(NamedTuple):
 
 
 def compare(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Each method against source_only of the same pair and recipe, and the mean over pairs of each method.
+    """Each method against the source_only that `match_anchors` finds for it, and the mean over pairs of each method.
 
     Args:
         runs: rows with the columns of `name_cells` and, for those that are finished, of `selecting`.
 
     Returns:
-        One row a cell that shares a seed with source_only: the columns of `CELL`; n_paired; difference (mean of target
-        accuracies, method - source_only, paired by seed), its sample standard deviation, 95 % interval and p_value
-        (paired t-test); p_holm (adjusted for every comparison of both frames); n_required (seeds that show such a
-        difference with power 0.8 at the first level of Holm's, at least `CLAIM_SEEDS`); differences (of the seeds, in
-        their order, as text); gap_covered with its interval.
+        One row a cell that shares a seed with its one source_only: the columns of `CELL`; n_paired; difference (mean of
+        target accuracies, method - source_only, paired by seed), its sample standard deviation, 95 % interval and
+        p_value (paired t-test); p_holm (adjusted for every comparison of both frames); n_required (seeds that show such
+        a difference with power 0.8 at the first level of Holm's, at least `CLAIM_SEEDS`); differences (of the seeds, in
+        their order, as text); n_gap (seeds that target_only has, too) and gap_covered of them, with its interval.
         And of `average_pairs`, with p_holm.
     """
     rows = []
-    for _, group in runs[(runs["status"] == FINISHED) & runs[TARGET].notna()].groupby(["pair", "recipe"]):
-        by_seed = {key: cell.set_index("seed")[TARGET].astype(float) for key, cell in group.groupby(CELL)}
-        lower, upper = (next((v for key, v in by_seed.items() if key[2] == name), None) for name in (LOWER, UPPER))
-        for key, method in by_seed.items():
-            if key[2] not in (LOWER, UPPER) and lower is not None:
-                seeds = method.index.intersection(lower.index).sort_values()
-                if len(seeds):
-                    rows.append((*key, *_compare_one(method[seeds], lower[seeds]), *_cover(method, lower, upper)))
+    for cell, anchors in match_anchors(runs):
+        if len(anchors[LOWER]) != 1:
+            continue
+        method, lower = _by_seed(cell), _by_seed(anchors[LOWER][0])
+        upper = _by_seed(anchors[UPPER][0]) if len(anchors[UPPER]) == 1 else None
+        seeds = method.index.intersection(lower.index).sort_values()
+        if len(seeds):
+            first = cell.iloc[0]
+            uses = name_uses(first["method"], first["selection"])
+            rows.append((*first[CELL], uses, *_compare_one(method[seeds], lower[seeds]), *_cover(method, lower, upper)))
     names = [name for name in COMPARED if name not in ("p_holm", "n_required")]
-    comparisons = pd.DataFrame(rows, columns=[*CELL, *names])
+    comparisons = pd.DataFrame(rows, columns=[*CELL, "target_labels", *names])
     pairs = average_pairs(comparisons)
     adjusted = holm([*comparisons["p_value"], *pairs["p_value"]])
     comparisons["p_holm"], pairs["p_holm"] = adjusted[: len(comparisons)], adjusted[len(comparisons) :]
@@ -67,6 +69,33 @@ def compare(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         for mean, sd in zip(comparisons["difference"], comparisons["difference_sd"], strict=True)
     ]
     return comparisons[[*CELL, *COMPARED]], pairs
+
+
+def match_anchors(runs: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, dict[str, list[pd.DataFrame]]]]:
+    """Every method's cell with the anchors that it may be compared with.
+
+    Args:
+        runs: as in `compare`.
+
+    Yields:
+        The finished runs of the cell; and for source_only and target_only those of each of their cells of the same pair
+        and recipe whose fields agree with the method's. One alone is an anchor: beside another, or where a
+        field such as label smoothing differs, a difference would be that field's, too.
+    """
+    for _, group in runs[(runs["status"] == FINISHED) & runs[TARGET].notna()].groupby(["pair", "recipe"]):
+        for _, cell in group[~group["method"].isin([LOWER, UPPER])].groupby(["method", "variant"]):
+            agreed = agreeing(cell.iloc[0], group)
+            yield (
+                cell,
+                {
+                    name: [anchor for _, anchor in agreed[agreed["method"] == name].groupby("variant")]
+                    for name in (LOWER, UPPER)
+                },
+            )
+
+
+def _by_seed(cell: pd.DataFrame) -> pd.Series:
+    return cell.set_index("seed")[TARGET].astype(float)
 
 
 def _compare_one(method: pd.Series, lower: pd.Series) -> tuple[object, ...]:
@@ -120,8 +149,8 @@ def count_required(mean: float, sd: float, tests: int) -> float:
     return float(max(math.ceil(needed), CLAIM_SEEDS))
 
 
-def _cover(method: pd.Series, lower: pd.Series, upper: pd.Series | None) -> tuple[float, float, float]:
+def _cover(method: pd.Series, lower: pd.Series, upper: pd.Series | None) -> tuple[float, ...]:
     if upper is None:
-        return math.nan, math.nan, math.nan
+        return 0, math.nan, math.nan, math.nan
     seeds = method.index.intersection(lower.index).intersection(upper.index)
-    return cover_gap((method - lower)[seeds].to_numpy(), (upper - lower)[seeds].to_numpy())
+    return len(seeds), *cover_gap((method - lower)[seeds].to_numpy(), (upper - lower)[seeds].to_numpy())

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from experiments.errors import BadInput
 from experiments.validators import LAST
 from results.artifacts import read_curves, read_evaluations
 from results.caption import describe_origin
@@ -14,7 +15,8 @@ from results.drawing.base import Material
 from results.judging import FEWEST_EVALUATIONS, FEWEST_PAIRS, FEWEST_SETTINGS, average, judge, score_steps
 from results.reading import FINISHED, list_experiments, read_runs
 from results.selecting import report_last
-from results.table import Request, Table
+from results.statistics import LEVEL
+from results.table import Request, Table, refuse_figures
 from results.words import fraction, p_value
 
 if TYPE_CHECKING:
@@ -27,9 +29,12 @@ def make_study(client: "MlflowClient", request: Request) -> Table:
     """Every finished run that chose among steps, but those trained on target labels.
 
     Raises:
-        BadInput: no run is recorded.
+        BadInput: no run is recorded, or something is asked for that the study has not.
         Unreachable: the store does not answer.
     """
+    refuse_figures(request, "study")
+    if request.selection != LAST or request.mixed:
+        raise BadInput(f"{request.name} judges every validator over all runs: it takes no --selection and no --mixed")
     recorded = read_runs(client, *list_experiments(client)["name"])
     finished = recorded.runs[(recorded.runs["status"] == FINISHED) & (recorded.runs["param.method"] != UPPER)]
     runs = report_last(name_cells(finished, mixed=True))
@@ -77,7 +82,7 @@ def put_into_words(overall: pd.DataFrame, by_pair: pd.DataFrame) -> list[str]:
             f"{fraction(steps['regret'].get(LAST, np.nan))} ({fraction(steps['worst'].get(LAST, np.nan))} at worst); "
             f"smallest of a pair most often: {_name(str(often.index[0]))}, on {often.iloc[0]} of {len(wins)}"
         )
-        shown = steps[(steps["p_holm"] < 0.05)]
+        shown = steps[steps["p_holm"] < LEVEL]
         if steps["p_holm"].isna().all():
             lines.append(f"no test of that: fewer than {FEWEST_PAIRS} pairs, or no spread")
         elif shown.empty:

@@ -109,7 +109,8 @@ def make_table(client: "MlflowClient", request: Request) -> Table:
             problems.append(str(error))
             return None
 
-    material = Material(finished, cells, curves, read_or_note)
+    shown = finished[finished["step"].notna()]
+    material = Material(shown, cells, curves[curves["run_id"].isin(shown.index)], read_or_note)
     parts = [part(material) for part in request.parts]
     absent = [f"no run yet: {', '.join(recorded.absent)}"] if recorded.absent else []
     rows = describe_rows(runs, cells, recorded.left_out)
@@ -123,6 +124,20 @@ def make_table(client: "MlflowClient", request: Request) -> Table:
     )
     frames = {"": cells, "_pivot": pivot(cells), "_seeds": _list_seeds(runs), "_published": published}
     return Table(material, {end: frame for end, frame in frames.items() if len(frame)}, document, problems)
+
+
+def refuse_figures(request: Request, *drawn: str) -> None:
+    """Refuse figures that a table of a form of its own has not the material for.
+
+    Raises:
+        BadInput: naming what it has.
+    """
+    for name in request.figures:
+        if name not in drawn and ":" not in name:
+            allowed = ", ".join((*drawn, "none"))
+            raise BadInput(f"{request.name} has no figure {name}: allowed are {allowed}, or one of your own")
+    if request.run_figures:
+        raise BadInput(f"{request.name} gives no run a figure: build what was launched with --run-figures")
 
 
 def _list_seeds(runs: pd.DataFrame) -> pd.DataFrame:

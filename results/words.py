@@ -1,6 +1,7 @@
 """How numbers, methods and pairs are printed, and what a table shows, in sentences."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -9,6 +10,9 @@ from results.cells import LOWER, UPPER
 from results.statistics import FEWEST_SEEDS, LEVEL
 
 MARK = "†"
+# Of a comparison that claims nothing.
+NOT_COMPARED, NO_SPREAD, SURVIVORS, NOT_SHOWN = "not compared", "no spread", "survivors", "not shown"
+FEW_SEEDS = f"n < {FEWEST_SEEDS}"
 
 
 def fraction(value: float) -> str:
@@ -23,6 +27,18 @@ def fraction(value: float) -> str:
     return text.replace("0.", ".", 1) if abs(float(text)) < 1 else text
 
 
+def round_number(text: str, digits: int = 3) -> str:
+    """A number in text to so many digits, and any other text as it is.
+
+    >>> round_number("0.12345"), round_number("None")
+    ('0.123', 'None')
+    """
+    try:
+        return f"{float(text):.{digits}g}"
+    except ValueError:
+        return text
+
+
 def title_method(method: str, variant: str = "") -> str:
     """A method as it is printed: the anchors in words, the others, all of them acronyms, in capitals.
 
@@ -31,6 +47,12 @@ def title_method(method: str, variant: str = "") -> str:
     """
     title = method.replace("_", " ") if method in (LOWER, UPPER) else method.upper()
     return f"{title} {variant}".rstrip()
+
+
+def title_used(cell: Mapping[Any, Any]) -> str:
+    """The method of a row as it is printed, with a mark where it uses target labels."""
+    title = title_method(cell["method"], cell["variant"])
+    return title if cell["target_labels"] == "no" else f"{title} {MARK}"
 
 
 def title_pair(pair_title: str, recipe: str) -> str:
@@ -60,32 +82,46 @@ def put_into_words(cells: pd.DataFrame) -> list[str]:
     return [f"{title_cell(cell)} {_judge(cell)}" for cell in compared.to_dict("records")]
 
 
-def title_cell(cell: dict[Any, Any]) -> str:
+def title_cell(cell: Mapping[Any, Any] | pd.Series) -> str:
     """A cell as it is printed: pair, method and variant."""
     return f"{title_pair(cell['pair_title'], cell['recipe'])}: {title_method(cell['method'], cell['variant'])}"
 
 
+def decide(cell: dict[Any, Any]) -> str:
+    """What a cell's comparison says, in a word or two: why it says nothing, not shown, above or below."""
+    if not cell["n_paired"] > 0:
+        return NOT_COMPARED
+    if math.isnan(cell["difference_low"]):
+        return NO_SPREAD
+    if cell["lost"]:
+        return SURVIVORS
+    if cell["n_paired"] < FEWEST_SEEDS:
+        return FEW_SEEDS
+    if not cell["p_holm"] < LEVEL:
+        return NOT_SHOWN
+    return "above" if cell["difference"] > 0 else "below"
+
+
 def _judge(cell: dict[Any, Any]) -> str:
     difference, n, low, high = (cell[name] for name in ("difference", "n_paired", "difference_low", "difference_high"))
-    if not n > 0:
-        return "shares no finished seed with a run of source only, so nothing is compared"
-    if n == 1:
-        return f"- source only = {fraction(difference)} with one seed: no spread, so no test"
-    if math.isnan(low):
-        return f"- source only = {fraction(difference)} with each of {n:.0f} seeds: no spread, so no test"
+    verdict = decide(cell)
+    if verdict == NOT_COMPARED:
+        return "shares no finished seed with its source only, so nothing is compared"
+    if verdict == NO_SPREAD:
+        seeds = "one seed" if n == 1 else f"each of {n:.0f} seeds"
+        return f"- source only = {fraction(difference)} with {seeds}: no spread, so no test"
     each = " ".join(fraction(float(value)) for value in cell["differences"].split())
     evidence = (
         f"(95 % interval {fraction(low)} to {fraction(high)}, paired t-test {p_value(cell['p_value'])}, "
         f"{p_value(cell['p_holm'])} after Holm, n = {n:.0f} seeds: {each})"
     )
-    if cell["lost"]:
+    if verdict == SURVIVORS:
         return f"- source only = {fraction(difference)}, survivors only, so nothing is claimed {evidence}"
-    if n < FEWEST_SEEDS:
+    if verdict == FEW_SEEDS:
         return f"- source only = {fraction(difference)}, with fewer than {FEWEST_SEEDS} seeds no verdict {evidence}"
-    if not cell["p_holm"] < LEVEL:
+    if verdict == NOT_SHOWN:
         return f"is not shown to differ from source only: {fraction(difference)} {evidence}{_more_seeds(cell)}"
-    side = "above" if difference > 0 else "below"
-    return f"is {side} source only by {fraction(abs(difference))} {evidence}{_more_seeds(cell)}"
+    return f"is {verdict} source only by {fraction(abs(difference))} {evidence}{_more_seeds(cell)}"
 
 
 def _more_seeds(cell: dict[Any, Any]) -> str:

@@ -1,10 +1,9 @@
 """Command line: `python -m sweeps {list, run, status, show, replay, report}`."""
 
 import sys
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import optuna
-from optuna.trial import TrialState
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -13,6 +12,10 @@ from experiments.errors import BadInput, run_command, unknown
 from experiments.record import names
 from experiments.saying import say
 from sweeps.sweep import Sweep
+
+if TYPE_CHECKING:
+    from experiments.work.driver import Outcome
+    from sweeps.launch import Launch
 
 VERBS = {
     "list": """usage: python -m sweeps list
@@ -67,31 +70,30 @@ USAGE = """usage: python -m sweeps COMMAND
 
 each command answers --help with examples"""
 
+FRESH_SEEDS = 5
+
 console = Console()
 
 
 def list_sweeps() -> int:
     from sweeps.catalogue import SWEEPS
+    from sweeps.launch import find_sweeps
     from sweeps.study import list_studies
 
     for name, function in SWEEPS.items():
         summary = (function.__doc__ or "").splitlines()[0]
         say(console, f"  {name:<14}{summary}")
-        for study in list_studies(name):
-            say(console, f"    {study}")
+        for sweep in find_sweeps(name):
+            for study in list_studies(sweep.name):
+                say(console, f"    {study}")
     return 0
 
 
-def run(name: str, options: Sequence[str]) -> int:
+def run(launch: "Launch") -> int:
     from experiments.launch import check_all
-    from sweeps.launch import read_command
-    from sweeps.study import open_study
+    from sweeps.study import completed, open_study
     from sweeps.work import work_off_sweep
 
-    launch = read_command("run", name, options)
-    if launch.help:
-        print(launch.help)
-        return 0
     check_all([sweep.recipe for sweep in launch.sweeps])  # said once, before any process starts
     how, exit_code = launch.how, 0
     for sweep in launch.sweeps:
@@ -104,21 +106,15 @@ def run(name: str, options: Sequence[str]) -> int:
             ahead=how.workers,
         )
         study = open_study(sweep.study_name)
-        if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        if completed(study):
             print_trials(sweep, study)
             if launch.order.publish:
                 from sweeps.figures import draw_one
 
                 path = names.RESULTS / "figures" / f"sweep_{sweep.name}.png"
                 say(console, f"figure: {draw_one('history', sweep, study, path)}")
-        if outcome.undelivered:
-            say(
-                console,
-                f"not in MLflow: {outcome.undelivered}\neverything is kept in {names.runs_root()}; "
-                "send it later with the same command, or: python -m experiments sync",
-                "red",
-            )
-        elif not outcome.interrupted:
+        say_undelivered(outcome)
+        if not outcome.undelivered and not outcome.interrupted:
             say(console, f"recorded in MLflow as 'sweep_{sweep.name}'; curves: make ui")
         exit_code = exit_code or outcome.exit_code
         if outcome.interrupted:
@@ -126,29 +122,28 @@ def run(name: str, options: Sequence[str]) -> int:
     return exit_code
 
 
-def show(name: str, options: Sequence[str]) -> int:
-    from sweeps.launch import read_command
-    from sweeps.status import open_begun
-    from sweeps.study import open_study
+def say_undelivered(outcome: "Outcome") -> None:
+    """What did not come into MLflow, and how it does."""
+    if outcome.undelivered:
+        say(
+            console,
+            f"not in MLflow: {outcome.undelivered}\neverything is kept in {names.runs_root()}; "
+            "send it later with the same command, or: python -m experiments sync",
+            "red",
+        )
 
-    launch = read_command("show", name, options)
-    if launch.help:
-        print(launch.help)
-        return 0
+
+def show(launch: "Launch") -> int:
+    from sweeps.status import open_begun
+
     for sweep in launch.sweeps:
-        open_begun(sweep)
-        print_trials(sweep, open_study(sweep.study_name))
+        print_trials(sweep, open_begun(sweep))
     return 0
 
 
-def status(name: str, options: Sequence[str]) -> int:
-    from sweeps.launch import read_command
+def status(launch: "Launch") -> int:
     from sweeps.status import describe_status
 
-    launch = read_command("status", name, options)
-    if launch.help:
-        print(launch.help)
-        return 0
     for sweep in launch.sweeps:
         for line in describe_status(sweep):
             say(console, line)
@@ -157,15 +152,15 @@ def status(name: str, options: Sequence[str]) -> int:
 
 def print_trials(sweep: Sweep, study: optuna.Study, most: int = 5) -> None:
     """The best trials of a study as a table."""
-    from sweeps.study import SHOWN
+    from sweeps.study import SHOWN, completed
 
-    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    trials = completed(study)
     best_first = sorted(trials, key=lambda trial: trial.values[0], reverse=True)
     table = Table(box=SIMPLE_HEAD)
     for column in ("trial", "changed", "objective", "target"):
         table.add_column(column, justify="left" if column == "changed" else "right", no_wrap=column != "changed")
     for trial in best_first[:most]:
-        hindsight = trial.user_attrs[names.TARGET_ACCURACY]
+        hindsight = trial.user_attrs[sweep.search.reported]
         table.add_row(str(trial.number), trial.user_attrs[SHOWN], f"{trial.value:.4f}", f"{hindsight:.3f}")
     seeds = f"mean of {sweep.search.seeds} seeds"
     say(console, f"study {sweep.study_name}: best of {len(trials)} trials, {seeds}")
@@ -177,49 +172,49 @@ def print_trials(sweep: Sweep, study: optuna.Study, most: int = 5) -> None:
         say(console, f"best: trial {best.number}, {best.user_attrs[SHOWN]}")
 
 
-def replay(name: str, trial: str, options: Sequence[str]) -> int:
-    from sweeps.launch import read_command
+def replay(launch: "Launch") -> int:
     from sweeps.replay import replay_trial
 
-    launch = read_command("replay", name, options)
-    if not trial.isdigit():
-        raise BadInput(f"trial must be a whole number >= 0, got {trial!r}")
+    if launch.number is None:
+        raise BadInput("replay needs a sweep and a trial: python -m sweeps replay NAME --trial K")
+    if len(launch.sweeps) > 1:
+        raise BadInput(f"a trial is of one sweep, and these are {len(launch.sweeps)}; give --pair")
     same = True
-    for title, begun, now in replay_trial(launch.sweeps[0], int(trial), launch.how.machine):
+    for title, begun, now in replay_trial(launch.sweeps[0], launch.number, launch.how.machine):
         same &= begun == now
         say(console, f"{title}: {'same bits' if begun == now else f'{begun[:12]} became {now[:12]}'}")
     return 0 if same else 1
 
 
-def report(name: str, options: Sequence[str]) -> int:
+def report(launch: "Launch") -> int:
     from experiments.record.files import write_atomically
     from experiments.record.folder import folder_of, is_finished
     from experiments.work.bundles import bundle
     from experiments.work.driver import work_off
-    from sweeps.launch import read_command
-    from sweeps.report import completed, draw_sample, list_contenders, names_default, write_report
-    from sweeps.study import folder_of_study, open_study, suggested
+    from results.atlas import CONFIRMED
+    from sweeps.report import draw_sample, list_contenders, names_default, write_report
+    from sweeps.status import open_begun
+    from sweeps.study import completed, folder_of_study, suggested
 
-    fresh, options = _take(options, "--fresh", "5")
-    if not fresh.isdigit() or int(fresh) < 1:
-        raise BadInput(f"fresh must be a whole number >= 1, got {fresh!r}")
-    launch = read_command("report", name, options)
+    exit_code = 0
     for sweep in launch.sweeps:
-        study = open_study(sweep.study_name)
+        study = open_begun(sweep)
         if not completed(study):
-            raise BadInput(f"study {sweep.study_name} has no complete trial yet: python -m sweeps run {name}")
-        contenders, sample = list_contenders(sweep, study, int(fresh)), draw_sample(sweep, study)
+            raise BadInput(f"study {sweep.study_name} has no complete trial yet: {sweep.command('run')}")
+        contenders, sample = list_contenders(sweep, study, launch.number or FRESH_SEEDS), draw_sample(sweep, study)
         confirming = [run for contender in contenders for run in contender.runs]
         pruned = [run for trial in sample for run in sweep.experiments(suggested(sweep, trial))]
         outcome = work_off(
             [*confirming, *pruned],
-            f"sweep_{sweep.name}_confirmation",
+            f"sweep_{sweep.name}{CONFIRMED}",
             open_pool=lambda bundles: launch.how.open_pool(bundles, launch.modules),
             bundle=lambda experiments: bundle(experiments, launch.how.machine),
             console=console,
         )
         for failure in outcome.failed:
             say(console, f"failed: {failure}", "red")
+        say_undelivered(outcome)
+        exit_code = exit_code or int(bool(outcome.undelivered))
         failed = [each for each in contenders if not all(is_finished(folder_of(run.hash)) for run in each.runs)]
         if outcome.interrupted or outcome.in_use or any(names_default(each) for each in failed):
             return outcome.exit_code
@@ -228,15 +223,7 @@ def report(name: str, options: Sequence[str]) -> int:
         write_atomically(path, text.encode())
         say(console, text)
         say(console, f"report: {path}")
-    return 0
-
-
-def _take(options: Sequence[str], name: str, default: str) -> tuple[str, list[str]]:
-    # An option of the command itself, and what is left.
-    if name not in options[:-1]:
-        return default, list(options)
-    place = list(options).index(name)
-    return options[place + 1], [*options[:place], *options[place + 2 :]]
+    return exit_code
 
 
 def main(arguments: list[str]) -> int:
@@ -249,17 +236,15 @@ def main(arguments: list[str]) -> int:
             return 0
         case ["list"]:
             return list_sweeps()
-        case ["run", name, *options]:
-            return run(name, options)
-        case ["status", name, *options]:
-            return status(name, options)
-        case ["show", name, *options]:
-            return show(name, options)
-        case ["replay", name, *options] if "--trial" in options[:-1]:
-            return replay(name, *_take(options, "--trial", ""))
-        case ["report", name, *options]:
-            return report(name, options)
-        case ["replay", *_]:
+        case ["run" | "status" | "show" | "replay" | "report" as verb, name, *options]:
+            from sweeps.launch import read_command
+
+            launch = read_command(verb, name, options)
+            if launch.help:
+                print(f"{VERBS[verb]}\n\n{launch.help}")
+                return 0
+            return {"run": run, "status": status, "show": show, "replay": replay, "report": report}[verb](launch)
+        case ["replay"]:
             raise BadInput("replay needs a sweep and a trial: python -m sweeps replay NAME --trial K")
         case ["run" | "status" | "show" | "report" as verb]:
             raise BadInput(f"{verb} needs the name of a sweep: python -m sweeps list")

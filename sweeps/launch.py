@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -9,7 +10,7 @@ from experiments.errors import BadInput, unknown
 from experiments.experiment import Experiment
 from experiments.identity import find
 from experiments.launch import How, vary_all
-from experiments.options import list_leaves, read_fields, show_fields, split_options
+from experiments.options import Option, list_leaves, read_fields, show_fields, split_options
 from experiments.recipes.base import for_pair
 from sweeps.catalogue import SWEEPS
 from sweeps.sweep import Search, Sweep
@@ -35,6 +36,12 @@ class Launch:
     order: Order = field(default_factory=Order)
     modules: tuple[str, ...] = ()
     help: str = ""
+    number: int | None = None
+    """What was given to the option of `NUMBERS`."""
+
+
+# What a verb takes beside: an option, and the least number that it may have.
+NUMBERS = {"report": ("fresh", 1), "replay": ("trial", 0)}
 
 
 def read_command(verb: str, name: str, arguments: Sequence[str]) -> Launch:
@@ -44,36 +51,46 @@ def read_command(verb: str, name: str, arguments: Sequence[str]) -> Launch:
         BadInput: a name, an option or a value that cannot be used.
     """
     program = f"python -m sweeps {verb} {name}"
+    parts = (Search, How, Order) if verb == "run" else (Search, How)
     options = split_options(arguments)
     sweeps = find_sweeps(name)
+    several = len(sweeps) > 1
     modules = (name.partition(":")[0],) if ":" in name else ()
     if any(path == "help" for path, _ in options):
-        parts = [show_fields(each, program, "") for each in (sweeps[0].search, How(), Order(), sweeps[0].recipe)]
-        return Launch(sweeps, modules=modules, help="\n".join(parts))
+        shown = {Search: sweeps[0].search, How: How(), Order: Order()}
+        texts = [show_fields(each, program, "") for each in (*(shown[part] for part in parts), sweeps[0].recipe)]
+        return Launch(sweeps, modules=modules, help="\n".join(texts))
+    number, options = _take_number(verb, options)
     # --pair of another shape takes the network with it, so it comes before all other fields.
     pairs = [values[0] for path, values in options if path == "pair" and len(values) == 1]
     if pairs:
-        sweeps = [move_to(sweep, pairs[-1]) for sweep in sweeps[:1]]
+        there = [sweep for sweep in sweeps if sweep.recipe.pair == pairs[-1]] if several else []
+        sweeps = there or [move_to(sweep, pairs[-1]) for sweep in sweeps[:1]]
         options = [option for option in options if option[0] != "pair"]
-    own = [each.name for part in (Search, How, Order) for each in dataclasses.fields(part) if each.name != "seed"]
-    chosen = {
-        part: [option for option in options if option[0].removeprefix("no_") in _names(part)]
-        for part in (Search, How, Order)
-    }
+    names = {part: {each.name for each in dataclasses.fields(part)} for part in parts}
+    own = [name for part in parts for name in names[part]]
+    chosen = {part: [option for option in options if option[0].removeprefix("no_") in names[part]] for part in parts}
     fields = [option for option in options if not any(option in taken for taken in chosen.values())]
-    how, order = read_fields(How(), chosen[How], program), read_fields(Order(), chosen[Order], program)
+    how, order = read_fields(How(), chosen[How], program), read_fields(Order(), chosen.get(Order, []), program)
+    naming = [option for option in options if option not in chosen[How] and option not in chosen.get(Order, [])]
     varied = []
     for sweep in sweeps:
         search = read_fields(sweep.search, chosen[Search], program)
         known = [*own, *list_leaves(sweep.recipe)]
         [recipe] = vary_all([sweep.recipe], fields, known, program)
-        varied.append(dataclasses.replace(sweep, search=search, recipe=recipe))
-    return Launch(varied, how, order, modules)
+        pair = [("pair", [sweep.recipe.pair])] if pairs or several else []
+        typed = [word for path, values in [*pair, *naming] for word in (f"--{path.replace('_', '-')}", *values)]
+        varied.append(dataclasses.replace(sweep, search=search, recipe=recipe, typed=shlex.join([name, *typed])))
+    return Launch(varied, how, order, modules, number=number)
 
 
-def _names(part: type) -> set[str]:
-    # Of the options of one part; the seed is the experiment's, which a sweep sets itself.
-    return {each.name for each in dataclasses.fields(part)} - {"seed"}
+def _take_number(verb: str, options: Sequence[Option]) -> tuple[int | None, list[Option]]:
+    name, least = NUMBERS.get(verb, ("", 0))
+    given = [" ".join(values) for path, values in options if path == name]
+    for value in given:
+        if not value.isdecimal() or int(value) < least:
+            raise BadInput(f"{name} must be a whole number >= {least}, got {value!r}")
+    return (int(given[-1]) if given else None), [option for option in options if option[0] != name]
 
 
 def move_to(sweep: Sweep, pair: str) -> Sweep:

@@ -10,7 +10,8 @@ from experiments.record.folder import folder_of
 from experiments.record.names import RESULT
 from experiments.training.machine import Machine
 from experiments.work.run import train_runs
-from sweeps.study import open_study, suggested
+from sweeps.status import open_begun
+from sweeps.study import suggested
 from sweeps.sweep import Sweep
 
 
@@ -23,7 +24,7 @@ def replay_trial(sweep: Sweep, number: int, machine: Machine) -> Iterator[tuple[
     Raises:
         BadInput: there is no such trial, or one of its runs did not finish.
     """
-    trials = open_study(sweep.study_name).get_trials(deepcopy=False)
+    trials = open_begun(sweep).get_trials(deepcopy=False)
     if number >= len(trials):
         raise BadInput(f"trial must be below {len(trials)}, the number of trials of {sweep.study_name}, got {number}")
     runs = sweep.experiments(suggested(sweep, trials[number]))

@@ -15,13 +15,12 @@ from optuna.trial import FrozenTrial, TrialState
 from experiments.experiment import Experiment
 from experiments.methods import Adversarial
 from experiments.record.folder import folder_of, is_finished
-from experiments.record.names import TARGET_ACCURACY
 from experiments.validators import VALIDATORS
 from grl import presets
 from results.statistics import LEVEL, Estimate, estimate_paired, holm
 from sweeps.pruning import plan_stages
 from sweeps.spaces import with_alpha
-from sweeps.study import RUNS, SHOWN, read_last, read_last_seen, suggested
+from sweeps.study import SHOWN, completed, read_last, read_last_seen, suggested
 from sweeps.sweep import Sweep
 
 FRESH = 1000  # the first seed of the confirmation; searches count from 0
@@ -42,19 +41,14 @@ class Contender:
     name: str
     runs: list[Experiment]
 
-    def accuracies(self) -> np.ndarray:
-        """Target test accuracy at the last step, one a seed."""
-        return np.array([read_last(run)[TARGET_ACCURACY] for run in self.runs])
+    def accuracies(self, curve: str) -> np.ndarray:
+        """Target accuracy at the last step, one a seed."""
+        return np.array([read_last(run)[curve] for run in self.runs])
 
 
 def names_default(contender: Contender) -> bool:
     """Whether the recipe as it is is, or is among, what a contender stands for."""
     return DEFAULT in contender.name.split(" = ")
-
-
-def completed(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that have a value."""
-    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
 def list_contenders(sweep: Sweep, study: optuna.Study, seeds: int) -> list[Contender]:
@@ -125,13 +119,12 @@ def describe_pruning(sweep: Sweep, study: optuna.Study, sample: Sequence[FrozenT
     if not sample:
         return text
     best = study.best_trial
-    ends = {
-        trial.number: statistics.fmean(
-            read_last(run)[sweep.search.curve] for run in sweep.experiments(suggested(sweep, trial))
-        )
-        for trial in sample
-        if all(is_finished(folder_of(name)) for name in trial.user_attrs[RUNS])
-    }
+    ends = {}
+    for trial in sample:
+        runs = sweep.experiments(suggested(sweep, trial))
+        values = [read_last(run).get(sweep.search.curve) for run in runs if is_finished(folder_of(run.hash))]
+        if len(scores := [value for value in values if value is not None]) == len(runs):
+            ends[trial.number] = statistics.fmean(scores)
     failed = len(sample) - len(ends)
     better = [f"trial {number} ({value:.4f})" for number, value in ends.items() if value > (best.value or 0.0)]
     shown = ", ".join(f"trial {number} {value:.4f}" for number, value in ends.items())
@@ -148,7 +141,7 @@ def regrets(sweep: Sweep, trials: Sequence[FrozenTrial]) -> dict[str, float]:
     Means over the seeds of a trial; a validator whose scores were not recorded is left out. One that compares
     candidates compares the last evaluations of all runs.
     """
-    accuracy = [trial.user_attrs[TARGET_ACCURACY] for trial in trials]
+    accuracy = [trial.user_attrs[sweep.search.reported] for trial in trials]
     costs = {}
     for name, validator in VALIDATORS.items():
         if validator.compares:
@@ -192,8 +185,8 @@ def write_report(
         failed: Contenders of which a run has failed.
     """
     trials, best, search = completed(study), study.best_trial, sweep.search
-    accuracies = {contender.name: contender.accuracies() for contender in contenders}
-    promised, default = best.user_attrs[TARGET_ACCURACY], next(each.name for each in contenders if names_default(each))
+    accuracies = {contender.name: contender.accuracies(search.reported) for contender in contenders}
+    promised, default = best.user_attrs[search.reported], next(each.name for each in contenders if names_default(each))
     first = next((name for name in accuracies if f"trial {best.number}" in name.split(" = ")), None)
     compared = {name: estimate_paired(each, accuracies[default]) for name, each in accuracies.items()}
     adjusted = dict(zip(compared, holm([each.p_value for each in compared.values()]), strict=True))
@@ -239,7 +232,7 @@ def write_report(
         lines += ["| --- | ---: | ---: | --- | ---: |"]
     for family, top in families.items():
         count = sum(trial.params.get("schedule") == family for trial in trials)
-        hindsight = top.user_attrs[TARGET_ACCURACY]
+        hindsight = top.user_attrs[search.reported]
         lines.append(f"| {family} | {count} | {top.value:.4f} | {top.user_attrs[SHOWN]} | {hindsight:.3f} |")
     lines += ["", "| validator | regret: best trial's target accuracy less the chosen one's |", "| --- | ---: |"]
     lines += [f"| {name} | {cost:.3f} |" for name, cost in regrets(sweep, trials).items()]

@@ -7,28 +7,36 @@ from typing import Any
 
 import optuna
 
+from experiments.randomness import derive_seed
+
 VALUES_OF_A_GRID = 5
 
 
-def build_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
-    """Optuna's sampler of that name.
+def build_sampler(name: str, seed: int, trial: int) -> optuna.samplers.BaseSampler:
+    """Optuna's sampler of that name for one trial: a study that was interrupted goes on with the same suggestions.
 
     Args:
         name: tpe, random, quasi_random or grid.
-        seed: Its random numbers.
+        seed: Of the search.
+        trial: The number of the trial.
     """
+    own = derive_seed(seed, f"trial {trial}") % 2**32
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match name:
             case "tpe":
-                return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+                return optuna.samplers.TPESampler(seed=own, multivariate=True, group=True, constant_liar=True)
             case "random":
-                return optuna.samplers.RandomSampler(seed=seed)
+                return optuna.samplers.RandomSampler(seed=own)
             case "quasi_random":
                 # The sequence's seed must not change from trial to trial; the trial's number is its place in it.
-                return optuna.samplers.QMCSampler(seed=0, scramble=True, warn_independent_sampling=False)
+                # Whatever the first trial did not have is no part of the sequence.
+                independent = optuna.samplers.RandomSampler(seed=own)
+                return optuna.samplers.QMCSampler(
+                    seed=seed, scramble=True, warn_independent_sampling=False, independent_sampler=independent
+                )
             case "grid":
-                return Grid(seed=seed)
+                return Grid(seed=own)
             case other:
                 raise AssertionError(other)
 

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 
+import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from experiments.errors import BadInput
 from experiments.record.files import read_json
 from experiments.record.folder import folder_of, read_status
 from experiments.record.names import PROGRESS
-from sweeps.study import FAILURE, SHOWN, is_held, journal_of, list_studies, open_study, suggested
+from sweeps.study import EXHAUSTED, FAILURE, SHOWN, is_held, journal_of, list_studies, open_study, suggested
 from sweeps.sweep import Sweep
 
 
@@ -21,7 +22,8 @@ def describe_status(sweep: Sweep) -> Iterator[str]:
     Raises:
         BadInput: the study has not been begun.
     """
-    trials = open_begun(sweep)
+    study = open_begun(sweep)
+    trials = study.get_trials(deepcopy=False)
     at_work = is_held(sweep.study_name)
     counts = {state: sum(trial.state == state for trial in trials) for state in TrialState}
     begun = f"{len(trials)} of {sweep.search.trials} trials begun"
@@ -36,16 +38,17 @@ def describe_status(sweep: Sweep) -> Iterator[str]:
         if trial.state == TrialState.FAIL:
             yield f"  trial {trial.number} failed: {trial.user_attrs.get(FAILURE, '')}"
     if not at_work:
-        missing = sweep.search.trials - len(trials) + counts[TrialState.RUNNING]
-        yield f"nobody is at work; go on with: python -m sweeps run {sweep.name}" if missing > 0 else "done"
+        unasked = 0 if study.user_attrs.get(EXHAUSTED) else sweep.search.trials - len(trials)
+        missing = unasked + counts[TrialState.RUNNING]
+        yield f"nobody is at work; go on with: {sweep.command('run')}" if missing > 0 else "done"
     elif left_s := estimate_left_s(sweep, trials):
         yield f"at work; about {_show_s(left_s)} left"
     else:
         yield "at work; how long it takes is known when the first trial has ended"
 
 
-def open_begun(sweep: Sweep) -> list[FrozenTrial]:
-    """The trials of a study.
+def open_begun(sweep: Sweep) -> optuna.Study:
+    """The study of a sweep.
 
     Raises:
         BadInput: it has not been begun; naming those of the sweep that have.
@@ -53,8 +56,8 @@ def open_begun(sweep: Sweep) -> list[FrozenTrial]:
     if not journal_of(sweep.study_name).exists():
         others = ", ".join(list_studies(sweep.name))
         hint = f"; begun with other options: {others}" if others else ""
-        raise BadInput(f"sweep {sweep.name} has no trial yet; start it with: python -m sweeps run {sweep.name}{hint}")
-    return open_study(sweep.study_name).get_trials(deepcopy=False)
+        raise BadInput(f"sweep {sweep.name} has no trial yet; start it with: {sweep.command('run')}{hint}")
+    return open_study(sweep.study_name)
 
 
 def _progress(sweep: Sweep, trial: FrozenTrial) -> Iterator[str]:

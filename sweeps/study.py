@@ -21,7 +21,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from experiments.errors import BadInput
 from experiments.experiment import Experiment, show_method
-from experiments.randomness import derive_seed
 from experiments.record.delivery import Destination, address, deliver_all
 from experiments.record.files import read_json, writing_to
 from experiments.record.folder import folder_of, is_finished, mark_stopped, read_points, read_status
@@ -30,6 +29,7 @@ from experiments.training.machine import AUTOMATIC, Machine
 from experiments.work.bundles import Bundle, bundle
 from experiments.work.courier import Courier
 from experiments.work.driver import Ended
+from results.words import round_number
 from sweeps.journal import Journal, mend
 from sweeps.pruning import Stage, build_pruner, plan_stages
 from sweeps.samplers import GridTrial, build_sampler
@@ -74,6 +74,11 @@ def holding(sweep: Sweep) -> Iterator[None]:
                 yield
         except filelock.Timeout:
             raise BadInput(f"another process is working on sweep {sweep.study_name}") from None
+
+
+def completed(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that have a value, in their order."""
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
 def is_held(study_name: str) -> bool:
@@ -187,9 +192,8 @@ class Study:
             raise BadInput(f"study {self.sweep.study_name} was begun as {begun}, this sweep is {now}")
 
     def _seed_sampler(self) -> None:
-        # A sampler of its own for each trial: a study that was interrupted goes on with the same suggestions.
-        seed = derive_seed(self.sweep.search.seed, f"trial {self.begun}") % 2**32
-        self.study.sampler = build_sampler(self.sweep.search.sampler, seed)
+        search = self.sweep.search
+        self.study.sampler = build_sampler(search.sampler, search.seed, self.begun)
 
     @property
     def missing(self) -> int:
@@ -283,7 +287,11 @@ class Study:
             again = [run for run, each in zip(stage.runs, scores, strict=True) if each is None]
             self._hand_out(opened, again, TRY_AGAIN_S)
             return False
-        value = self._mean(opened, [each for each in scores if each is not None], self.sweep.search.curve)
+        seen = [each for each in scores if each is not None]
+        if any(self.sweep.search.curve not in each for each in seen):
+            self._fail_unscored(opened)
+            return True
+        value = _mean(seen, self.sweep.search.curve)
         with self._journal.together():
             if self.sweep.search.pruner != "none":
                 trial.report(value, stage.mark)
@@ -303,16 +311,20 @@ class Study:
         runs = dict.fromkeys(run for stage in opened.stages for run in stage.runs)
         scores = [read_last(run) for run in runs]
         for name in sorted(set.intersection(*map(set, scores))):
-            trial.set_user_attr(name, self._mean(opened, scores, name))
-        value = self._mean(opened, scores, self.sweep.search.curve)
+            trial.set_user_attr(name, _mean(scores, name))
+        value = _mean(scores, self.sweep.search.curve)
         self._tell(opened, value)
         self.say(f"trial {trial.number}: {trial.user_attrs[SHOWN]} -> {value:.4f}")
 
-    def _mean(self, opened: Opened, scores: Sequence[Mapping[str, float]], name: str) -> float:
-        if any(name not in values for values in scores):
-            pair = opened.stage.runs[0].pair
-            raise BadInput(f"objective {self.sweep.search.objective} needs {name}, which runs on {pair} do not record")
-        return statistics.fmean(values[name] for values in scores)
+    def _fail_unscored(self, opened: Opened) -> None:
+        # Arrays that are not finite have no score. If no evaluation ever had one, no trial will have.
+        search, runs = self.sweep.search, opened.stage.runs
+        needs = f"objective {search.objective} needs {search.curve}, which"
+        with self._journal.together():
+            self._give_up(opened, TrialState.FAIL, f"{needs} the evaluation of a run lacks")
+        points = (point for run in runs for point in read_points(folder_of(run.hash)))
+        if not completed(self.study) and not any(search.curve in point["values"] for point in points):
+            raise BadInput(f"{needs} runs on {runs[0].pair} do not record")
 
     def _give_up(self, opened: Opened, state: TrialState, reason: str) -> None:
         for run in opened.stage.runs:
@@ -347,6 +359,10 @@ class Study:
 
     def destination(self, experiment: Experiment) -> Destination:
         return destination_of(self.sweep, self._numbers[experiment.hash])
+
+
+def _mean(scores: Sequence[Mapping[str, float]], name: str) -> float:
+    return statistics.fmean(values[name] for values in scores)
 
 
 def _steps(stages: Sequence[Stage]) -> int:
@@ -394,15 +410,10 @@ def show_changes(recipe: Experiment, experiment: Experiment) -> str:
     before, after = recipe.flat(), experiment.flat()
     changed = {name for name, value in after.items() if before.get(name) != value}
     parts = [show_method(experiment.method)] if any(name.startswith("method") for name in changed) else []
-    parts += [f"{name} {_short(after[name])}" for name in after if name in changed and not name.startswith("method")]
+    parts += [
+        f"{name} {round_number(after[name], 4)}" for name in after if name in changed and not name.startswith("method")
+    ]
     return ", ".join(parts) or "the recipe as it is"
-
-
-def _short(value: str) -> str:
-    try:
-        return f"{float(value):.4g}"
-    except ValueError:
-        return value
 
 
 def suggested(sweep: Sweep, trial: FrozenTrial) -> Experiment:

@@ -13,6 +13,7 @@ import optuna
 from experiments.errors import BadInput, unknown
 from experiments.experiment import Experiment
 from experiments.identity import name_of
+from experiments.record.names import TARGET_ACCURACY, TARGET_REST_ACCURACY
 from experiments.validators import TARGET_ORACLE, VALIDATORS, curve_of, find_validator
 
 Suggest = Callable[[Experiment, optuna.Trial], Experiment]
@@ -38,7 +39,7 @@ class Search:
     pruner: Literal["none", "median", "hyperband", "wilcoxon"] = "none"
     """Who gives trials up before their end: median or hyperband after 1, 3, 9, … evaluations, wilcoxon after a seed."""
     seed: int = 0
-    """Of the sampler."""
+    """Of the sampler; the runs of every trial have seeds 0, 1, …"""
 
     def __post_init__(self) -> None:
         for name in ("trials", "seeds"):
@@ -66,6 +67,11 @@ class Search:
         return curve_of(self.objective)
 
     @property
+    def reported(self) -> str:
+        """The recorded curve of the target accuracy that is told, of samples that did not choose."""
+        return TARGET_REST_ACCURACY if self.sees_target_labels else TARGET_ACCURACY
+
+    @property
     def sees_target_labels(self) -> bool:
         """Whether target labels choose."""
         return self.objective == TARGET_ORACLE
@@ -81,12 +87,22 @@ class Sweep:
         suggest: Returns the recipe with what a trial suggests in its place; a parameter that exists under one choice
             only carries the name of that choice, as `ganin.gamma`.
         search: How.
+        typed: NAME and OPTIONS that stand for it on the command line; its name unless told.
     """
 
     name: str
     recipe: Experiment
     suggest: Suggest
     search: Search = field(default_factory=Search)
+    typed: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if not inspect.isfunction(self.suggest):  # its source is part of the study's identity
+            raise BadInput(f"suggest of sweep {self.name} must be a function, got {self.suggest!r}")
+
+    def command(self, verb: str) -> str:
+        """The command line that does something with this sweep."""
+        return f"python -m sweeps {verb} {self.typed or self.name}"
 
     @property
     def identity(self) -> dict[str, Any]:

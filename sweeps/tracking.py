@@ -13,7 +13,8 @@ from experiments.record.sqlite import write_run
 from experiments.record.store import answering
 from experiments.record.whole import Whole
 from experiments.work.environment import launched_as
-from sweeps.study import FAILURE, RUNS, SHOWN, destination_of, suggested
+from results.words import round_number
+from sweeps.study import FAILURE, RUNS, SHOWN, completed, destination_of, suggested
 from sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def report_study(
             _write_trial(client, experiment_id, above, run_id, _describe_trial(sweep, trial))
         client.set_tag(above, names.NOTE, describe(sweep, study))
         client.set_tag(above, names.SELECTION, sweep.search.objective)
-        if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        if completed(study):
             client.set_tag(above, "best", f"trial {study.best_trial.number}: {study.best_trial.user_attrs[SHOWN]}")
             for name, value in scores_of(study.best_trial).items():
                 client.log_metric(above, name, value)
@@ -130,7 +131,7 @@ def scores_of(trial: FrozenTrial) -> dict[str, float]:
 def name_trial(trial: FrozenTrial) -> str:
     """What differs from the other trials first: MLflow's list shows about twenty characters."""
     words = [
-        value if isinstance(value, str) else f"{name.rpartition('.')[2]} {value:.3g}"
+        value if isinstance(value, str) else f"{name.rpartition('.')[2]} {round_number(str(value))}"
         for name, value in trial.params.items()
     ]
     return f"{' '.join(words)} (trial {trial.number})"
@@ -143,7 +144,7 @@ def describe_trial(sweep: Sweep, trial: FrozenTrial) -> str:
         lines.append(f"- {sweep.search.objective}: {trial.value:.4f}, mean of {sweep.search.seeds} seeds")
     lines += [f"- {trial.user_attrs[FAILURE]}"] if FAILURE in trial.user_attrs else []
     lines += [f"- runs: {', '.join(f'`{name}`' for name in trial.user_attrs.get(RUNS, ()))}"]
-    lines += [f"- again, bit by bit: `python -m sweeps replay {sweep.name} --trial {trial.number}`"]
+    lines += [f"- again, bit by bit: `{sweep.command('replay')} --trial {trial.number}`"]
     return "\n".join(lines)
 
 
@@ -157,7 +158,7 @@ def describe_experiment(sweep: Sweep) -> str:
             "- trials alone: search `tags.kind = 'trial'`; those given up: `tags.state = 'PRUNED'`",
             f"- columns worth showing: `{sweep.search.curve}` (what is searched), `target_accuracy` (in hindsight), "
             "`method.alpha` and its fields, `state`",
-            f"- `python -m sweeps report {sweep.name}`",
+            f"- `{sweep.command('report')}`",
         ]
     )
 
@@ -178,6 +179,6 @@ def describe(sweep: Sweep, study: optuna.Study) -> str:
             f"- recipe: `{sweep.recipe.title}`",
             f"- objective: mean {sweep.search.objective} of {sweep.search.seeds} seeds at the last step; {labels}",
             f"- sampler: {sweep.search.sampler}, pruner: {sweep.search.pruner}; {done}{', ' * bool(counts)}{counts}",
-            f"- `python -m sweeps show {sweep.name}`",
+            f"- `{sweep.command('show')}`",
         ]
     )

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from optuna.trial import TrialState
 from rich.console import Console
 
 from experiments.saying import say
@@ -11,7 +10,7 @@ from experiments.training.machine import AUTOMATIC, Machine
 from experiments.work.courier import Courier
 from experiments.work.driver import Outcome, Pool, work
 from experiments.work.progress import RunProgress
-from sweeps.study import Study, folder_of_study, holding, open_study
+from sweeps.study import Study, completed, folder_of_study, holding, open_study
 from sweeps.sweep import Sweep
 from sweeps.tracking import report_study
 
@@ -45,7 +44,7 @@ def work_off_sweep(
         study.redeliver(courier)
         written = open_study(sweep.study_name)  # an interruption may have left more in memory than in the journal
         figures: list[Path] = []
-        if written.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        if completed(written):
             from sweeps.figures import draw_sweep
 
             figures = draw_sweep(sweep, written, folder_of_study(sweep.study_name) / "figures")

@@ -9,9 +9,10 @@ from results.across import average_pairs
 
 
 def comparisons(**pairs: tuple[int, float, float]) -> pd.DataFrame:
-    rows = [(pair, "", "dann", "", *values) for pair, values in pairs.items()]
+    rows = [(pair, "", "dann", "", "no", *values) for pair, values in pairs.items()]
     return pd.DataFrame(
-        rows, columns=["pair", "recipe", "method", "variant", "n_paired", "difference", "difference_sd"]
+        rows,
+        columns=["pair", "recipe", "method", "variant", "target_labels", "n_paired", "difference", "difference_sd"],
     )
 
 

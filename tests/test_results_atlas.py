@@ -1,12 +1,18 @@
 """The alpha atlas by hand."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from experiments.errors import BadInput
+from experiments.record import names
 from experiments.record.store import open_client
+from results import atlas
 from results.atlas import compare_families, make_atlas, put_into_words
-from results.table import Request
-from tests.support.recorded_runs import describe_run, report
+from results.reading import RecordedRuns
+from results.table import Request, Table
+from tests.support.recorded_runs import describe_run, frame, report
 
 SCORE = "metric.information_maximisation"
 
@@ -31,8 +37,60 @@ def test_each_family_shows_what_would_be_chosen_and_what_that_costs() -> None:
     assert (ganin["accuracy"], ganin["best"], ganin["regret"]) == pytest.approx((0.65, 0.9, 0.25))
     [line] = put_into_words(compare_families(runs, SCORE))
     assert line == (
-        "a → b: Constant would be chosen, .500; the best setting in hindsight is of Ganin, .900: regret .400"
+        "a → b: DANN: Constant would be chosen, .500; the best setting in hindsight is of Ganin, .900: regret .400"
     )
+
+
+def test_methods_and_recipes_do_not_compete() -> None:
+    runs = swept("Ganin", "1", 0.9, 0.6)
+    for change in ({"method": "cdan"}, {"lr": "0.1"}, {"method.entropy": "True"}):
+        runs += [each | {"params": each["params"] | change} for each in swept("Ganin", "1", 0.8, 0.5)]
+    for run in runs:
+        run["params"] = {"lr": "0.01", "method.entropy": "False"} | run["params"]
+    families = compare_families(report(*runs), SCORE)
+    assert [line.partition(":")[0] for line in put_into_words(families)] == ["a → b (lr=0.01)"] * 3 + ["a → b (lr=0.1)"]
+    assert [line.split(": ")[1] for line in put_into_words(families)] == [
+        "CDAN", "DANN entropy=False", "DANN entropy=True", "DANN",
+    ]  # fmt: skip
+
+
+def make(monkeypatch: pytest.MonkeyPatch, *runs: dict[str, dict], **options: Any) -> tuple[Table, list[str]]:
+    read: list[str] = []
+    experiments = [SimpleNamespace(name=name) for name in ("demo", "sweep_alpha", "sweep_alpha_confirmation")]
+    client: Any = SimpleNamespace(search_experiments=lambda: experiments)
+    monkeypatch.setattr(atlas, "read_runs", lambda _, *names: read.extend(names) or RecordedRuns(frame(*runs), {}))
+    options = {"selection": "information_maximisation", "figures": ()} | options
+    return make_atlas(client, Request("alpha_atlas", **options)), read
+
+
+def test_runs_of_different_commits_stand_apart_unless_mixed_and_fresh_seeds_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runs = swept("Ganin", "1", 0.9, 0.6, 0.7) + swept("Ganin", "1", 0.9, 0.8, 0.8)
+    for run in runs[2:]:
+        run["tags"][names.COMMIT] = "fedcba9876543210"
+    table, read = make(monkeypatch, *runs)
+    assert read == ["sweep_alpha"]
+    assert list(table.frames[""]["recipe"]) == ["commit=0123456", "commit=fedcba9"]
+    table, _ = make(monkeypatch, *runs, mixed=True)
+    assert list(table.frames[""]["seeds"]) == [2]
+    assert sum(note.startswith("repeated, not in the table: dann on a_to_b") for note in table.document.notes) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            {"selection": "target_oracle"},
+            "selection must be a validator, which chooses settings here, got target_oracle",
+        ),
+        ({"figures": ("curves",)}, "alpha_atlas has no figure curves: allowed are none, or one of your own"),
+        ({"run_figures": True}, "alpha_atlas gives no run a figure"),
+    ],
+)
+def test_what_an_atlas_has_not_is_refused(monkeypatch: pytest.MonkeyPatch, options: dict, said: str) -> None:
+    with pytest.raises(BadInput, match=f"^{said}"):
+        make(monkeypatch, *swept("Ganin", "1", 0.9, 0.6), **options)
 
 
 def test_a_score_that_was_not_recorded_is_named() -> None:
@@ -42,4 +100,4 @@ def test_a_score_that_was_not_recorded_is_named() -> None:
 
 def test_without_a_sweep_there_is_no_atlas(store) -> None:
     with pytest.raises(BadInput, match=r"no sweep over alpha schedules is recorded"):
-        make_atlas(open_client(create=False), Request("alpha_atlas"))
+        make_atlas(open_client(create=False), Request("alpha_atlas", selection="nuclear_norm", figures=()))

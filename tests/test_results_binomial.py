@@ -57,6 +57,8 @@ def test_wins_are_counted_on_shared_pairs_and_seeds() -> None:
     grid, notes = tabulate_wins(table)
     assert grid.rows[0][:2] == ["DANN", "MDD"]
     assert len(notes) == 1
+    chosen = Material(runs.assign(selection="target_oracle"), pd.DataFrame(), pd.DataFrame(), read)
+    assert tabulate_wins(chosen)[0].rows[0][:2] == ["DANN †", "MDD †"]
 
 
 def test_without_recorded_answers_nothing_is_said() -> None:

@@ -31,6 +31,13 @@ def test_survivors_are_named_with_method_and_seed() -> None:
     assert lines[-1] == "2 of 4, survivors only: a → b: DANN, without seeds 2 3"
 
 
+def test_a_method_without_one_anchor_of_its_own_fields_is_named() -> None:
+    anchors = [describe_table({"source_only": (0.5,)}, **{"method.label_smoothing": each}) for each in ("0.0", "0.1")]
+    runs = report(*anchors[0], *anchors[1], *describe_table({"dann": (0.7,)}))
+    lines = describe_rows(runs, summarise(runs), {})
+    assert "a → b: DANN: 2 variants of source only agree with its fields, so nothing is compared" in lines
+
+
 def test_pairs_with_different_protocols_each_have_a_line() -> None:
     first, second = (describe_run(pair, "dann", 0, 0.5) for pair in ("a", "c"))
     second["tags"][names.PROTOCOL] = "transductive"

@@ -1,5 +1,7 @@
 """The tables that have a name."""
 
+from typing import Any
+
 import pytest
 
 from experiments.errors import BadInput
@@ -37,10 +39,20 @@ def test_any_other_name_is_its_own_recipe() -> None:
             "alpha_atlas",
             "is trained by python -m sweeps run alpha_atlas, then built by python -m results build alpha_atlas",
         ),
-        ("ganin2016_table3", "has no recipe"),
+        ("ganin2016_table3", "cannot be built: Office-31"),
         ("validator_study", "has no recipe"),
     ],
 )
 def test_what_is_not_trained_here_says_by_what(name: str, said: str) -> None:
     with pytest.raises(BadInput, match=said):
         find_recipes(name)
+
+
+@pytest.mark.parametrize("options", [{"selection": "nuclear_norm"}, {"mixed": True}, {"figures": ["curves"]}])
+def test_the_study_refuses_what_it_has_not(options: dict) -> None:
+    client: Any = None
+    entry = TABLES["validator_study"]
+    with pytest.raises(
+        BadInput, match=r"^validator_study (judges every|has no figure curves: allowed are study, none)"
+    ):
+        entry.make(client, entry.request("validator_study", **{"figures": entry.figures} | options))

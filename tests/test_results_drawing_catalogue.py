@@ -101,6 +101,13 @@ def test_confusions_are_shares_of_the_true_class_over_all_seeds() -> None:
     assert texts[0] == f"{100 * counts[0, 0] / counts[0].sum():.0f}"
 
 
+def test_every_method_has_its_confusions() -> None:
+    methods = [f"m{number}" for number in range(8)]
+    [figure] = drawn("confusions", *describe_table(dict.fromkeys(methods, (0.5,)))).values()
+    titles = [axis.get_title(loc="left").split(":")[0] for axis in figure.axes]
+    assert [title.lower() for title in titles if title] == methods
+
+
 def test_samples_say_which_prediction_is_wrong() -> None:
     figure = drawn("samples", *describe_table(TARGETS))["a_to_b samples"]
     shown = make_shown()
@@ -133,6 +140,11 @@ def test_gaps_stand_between_their_anchors() -> None:
     assert [line.get_xdata()[0] for line in axis.lines if line.get_marker() == "o"] == [pytest.approx(0.5)]  # type: ignore[index]
     assert axis.get_title(loc="left") == "DANN\nn = 3 seeds"
     assert len(axis.get_yticklabels()) == 1
+
+
+def test_the_seeds_of_a_gap_are_those_that_both_anchors_have() -> None:
+    [axis] = drawn("gaps", *describe_table(TARGETS | {"target_only": (1.0, 1.0)}))["gaps"].axes
+    assert axis.get_title(loc="left") == "DANN\nn = 2 seeds"
 
 
 def test_gaps_have_a_panel_a_method_and_a_line_a_pair() -> None:

@@ -115,7 +115,7 @@ def test_verdicts() -> None:
     assert tabulate_comparisons(join(*describe_table({"dann": high}))).rows == []
     lost = describe_table({"source_only": (0.5, 0.6), "dann": high[:2], "cdan": high[:2]})
     lost[4]["status"] = lost[5]["status"] = "failed"
-    assert tabulate_comparisons(join(*lost)).rows[0] == ["CDAN", "", "", "", "", "0", "no shared seed"]
+    assert tabulate_comparisons(join(*lost)).rows[0] == ["CDAN", "", "", "", "", "0", "not compared"]
 
 
 def test_survivors_are_counted_in_their_row() -> None:
@@ -230,7 +230,8 @@ def test_numbers_in_text_stay_as_they_are() -> None:
 
 def test_the_pivot_has_a_row_a_method_and_a_column_a_pair() -> None:
     wide = pivot(toy())
-    assert list(wide.columns) == ["method", "a_to_b", "far_to_away"]
+    assert list(wide.columns) == ["method", "target_labels", "a_to_b", "far_to_away"]
+    assert list(wide["target_labels"]) == ["no", "no", "training"]
     assert list(wide["method"]) == ["source only", "DANN", "target only"]
     np.testing.assert_allclose(wide["a_to_b"], [0.6, 0.8, 1.0])
     np.testing.assert_allclose(wide["far_to_away"], [np.nan, 0.25, np.nan])

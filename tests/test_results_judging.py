@@ -61,6 +61,13 @@ def test_settings_are_means_over_seeds() -> None:
     assert row["settings_correlation"] == pytest.approx(stats.spearmanr([1, 2, 3, 4, 5], [1, 2, 5, 4, 3]).statistic)
 
 
+def test_a_score_that_the_last_evaluation_lacks_judges_no_setting() -> None:
+    runs = report(*described("a_to_b", 5, seeds=1))
+    index = pd.MultiIndex.from_product([runs.index, [10, 20]], names=["run_id", "step"])
+    given = {names.TARGET_ACCURACY: np.arange(10) / 10, "nuclear_norm": np.tile([1.0, np.nan], 5), LAST: 10.0}
+    assert judge(runs, pd.DataFrame(given, index=index), "pair").empty
+
+
 def test_the_last_step_is_what_validators_are_tested_against() -> None:
     rows = [
         {"pair": f"p{n}", "validator": name, "runs": 3, "correlation": 0.1, "regret": regret + 0.01 * n, "worst": 0.2,

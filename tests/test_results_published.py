@@ -60,6 +60,14 @@ def test_difference_and_whether_the_interval_covers_it(accuracy: float, covered:
     assert row["source"] == "Someone (2000), Table 1"
 
 
+def test_a_row_that_uses_target_labels_is_marked_in_the_published_grid_too() -> None:
+    oracle = cells(0.7, 0.8).assign(selection="target_oracle", target_labels="selection")
+    both = [published(), published(method="target_only", network="another")]
+    compared = compare_published(oracle, pd.concat(both), ("Someone", "Table"))
+    assert list(compared["target_labels"]) == ["selection", "training"]
+    assert [row[0] for row in tabulate_published(compared)[0].rows] == ["DANN †", "target only †"]
+
+
 def test_one_seed_covers_nothing() -> None:
     [row] = compare_published(cells(0.7), published()).to_dict("records")
     assert row["covered"] == ""

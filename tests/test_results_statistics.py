@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import results.statistics
+from results.grids import tabulate_pairs
 from results.statistics import compare, count_required, estimate_paired, holm
 from tests.support.recorded_runs import describe_run, describe_table, report
 
@@ -109,6 +110,27 @@ def test_recipes_are_compared_within_themselves() -> None:
     assert found["network=y"] == pytest.approx(0.3)
 
 
+def smoothed(method: str, smoothing: str, *targets: float) -> list[dict[str, dict]]:
+    return describe_table({method: targets}, **{"method.label_smoothing": smoothing})
+
+
+def test_a_method_is_compared_with_the_anchor_of_its_own_fields() -> None:
+    runs = report(
+        *smoothed("source_only", "0.0", 0.1), *smoothed("source_only", "0.1", 0.5), *smoothed("dann", "0.1", 0.7),
+        *smoothed("target_only", "0.0", 0.2), *smoothed("target_only", "0.1", 0.9), *smoothed("dann", "0.2", 0.8),
+    )  # fmt: skip
+    [row] = compare(runs)[0].to_dict("records")  # none for 0.2
+    assert (row["variant"], row["difference"]) == ("label_smoothing=0.1", pytest.approx(0.2))
+    assert row["gap_covered"] == pytest.approx(0.5)
+
+
+def test_a_method_without_the_fields_that_tell_anchors_apart_is_compared_with_none() -> None:
+    runs = report(
+        *smoothed("source_only", "0.0", 0.1), *smoothed("source_only", "0.1", 0.5), *describe_table({"dann": (0.7,)})
+    )
+    assert compare(runs)[0].empty
+
+
 def test_without_a_shared_seed_nothing_is_compared() -> None:
     runs = [describe_run("a_to_b", "source_only", 0, 0.5), describe_run("a_to_b", "dann", 1, 0.6)]
     comparisons, pairs = compare(report(*runs))
@@ -134,3 +156,5 @@ def test_every_comparison_of_a_table_counts_for_holm_the_means_over_pairs_too() 
     raw = pd.concat([comparisons["p_value"], pairs["p_value"]]).to_numpy()
     np.testing.assert_allclose([*comparisons["p_holm"], *pairs["p_holm"]], holm(raw))
     assert len(raw) == 6
+    chosen = compare(report(*runs).assign(selection="target_oracle"))[1]
+    assert [row[0] for row in tabulate_pairs(chosen).rows] == ["CDAN †", "DANN †"]

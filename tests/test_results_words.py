@@ -96,7 +96,7 @@ def test_nothing_to_compare_with() -> None:
         "no method shares a finished seed with a run of source only, so nothing is compared"
     ]
     assert sentences({"source_only": (0.5, 0.6), "dann": (0.7, 0.9), "cdan": (0.7, 0.8)}, 4, 5)[0] == (
-        "a → b: CDAN shares no finished seed with a run of source only, so nothing is compared"
+        "a → b: CDAN shares no finished seed with its source only, so nothing is compared"
     )
 
 

@@ -3,9 +3,10 @@ import pytest
 
 from sweeps.catalogue import SWEEPS
 from sweeps.figures import FIGURES, draw_sweep
-from sweeps.figures.base import complete, find_floor, value_of
+from sweeps.figures.base import find_floor, value_of
 from sweeps.figures.parallel import share_axes
 from sweeps.report import importances
+from sweeps.study import completed
 from sweeps.sweep import Sweep
 from tests.support.small_sweeps import small_sweep
 
@@ -48,13 +49,13 @@ def test_of_a_single_trial_is_drawn_what_there_is(tmp_path):
 
 
 def test_one_bad_trial_does_not_take_all_room():
-    trials = complete(tried(small_sweep(), 24))
+    trials = completed(tried(small_sweep(), 24))
     assert min(map(value_of, trials)) == -50.0
     assert find_floor(trials) > 0.2
 
 
 def test_parameters_that_exclude_each_other_share_an_axis():
-    trials = complete(tried(SWEEPS["alpha"](), 60))
+    trials = completed(tried(SWEEPS["alpha"](), 60))
     axes = share_axes(trials)
     assert sorted(name for names in axes for name in names) == sorted({name for t in trials for name in t.params})
     assert ["schedule"] in axes

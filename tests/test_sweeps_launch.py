@@ -1,3 +1,5 @@
+import dataclasses
+import functools
 import sys
 
 import pytest
@@ -116,6 +118,55 @@ def test_a_foreign_name_that_is_no_sweep(own_module, name, said):
         read("", name)
 
 
+def test_help_after_a_name_trains_nothing_and_lists_the_options(runs, capsys):
+    for verb in ("run", "status", "show", "replay", "report"):
+        assert main([verb, "demo", "--help"]) == 0
+        said = capsys.readouterr().out
+        assert said.startswith(f"usage: python -m sweeps {verb} NAME")
+        assert "--objective" in said
+        assert ("--ordered" in said.partition("usage: python -m sweeps run demo")[2]) == (verb == "run")
+    assert not runs.exists()
+
+
+def test_the_seed_is_the_search_s():
+    [sweep] = read("--seed 5").sweeps
+    assert sweep.search.seed == 5
+    assert sweep.recipe == read("").sweeps[0].recipe
+
+
+def test_commands_are_shown_as_they_were_typed(monkeypatch, own_module):
+    [sweep] = read("--no-ordered --steps 40 --workers 3 --method.label-smoothing 0.1 --pair moons", "alpha").sweeps
+    command = "python -m sweeps replay alpha --pair moons --steps 40 --method.label-smoothing 0.1"
+    assert sweep.command("replay") == command
+    again = read_command("status", "alpha", command.split()[5:]).sweeps
+    assert again == [sweep]
+    assert again[0].study_name == sweep.study_name
+    assert read("", "own_sweeps:mine").sweeps[0].command("show") == "python -m sweeps show own_sweeps:mine"
+    monkeypatch.setattr("sweeps.catalogue.pair_fingerprint", lambda pair: "prepared")
+    members = read("--trials 3", "alpha_atlas").sweeps
+    assert members[1].command("run") == f"python -m sweeps run alpha_atlas --pair {members[1].recipe.pair} --trials 3"
+    assert read(f"--trials 3 --pair {members[1].recipe.pair}", "alpha_atlas").sweeps == [members[1]]
+
+
+def test_the_studies_of_every_member_are_listed(runs, capsys):
+    folder = runs / "studies" / "alpha_moons-01234567"
+    folder.mkdir(parents=True)
+    (folder / "journal.log").touch()
+    assert main(["list"]) == 0
+    assert "    alpha_moons-01234567" in capsys.readouterr().out.splitlines()
+
+
+def test_a_trial_of_several_sweeps_is_refused(own_module):
+    with pytest.raises(BadInput, match="a trial is of one sweep, and these are 2; give --pair"):
+        main(["replay", "own_sweeps:two", "--trial", "3"])
+
+
+def test_a_space_that_is_no_function_is_refused():
+    [sweep] = read("").sweeps
+    with pytest.raises(BadInput, match=r"suggest of sweep demo must be a function, got functools\.partial"):
+        dataclasses.replace(sweep, suggest=functools.partial(sweep.suggest))
+
+
 def test_every_verb_answers_help_with_examples(capsys):
     for verb in ("run", "status", "show", "replay", "report"):
         assert main([verb, "--help"]) == 0
@@ -135,7 +186,12 @@ def test_every_verb_answers_help_with_examples(capsys):
         (["lst"], "unknown command 'lst': did you mean 'list'?"),
         (["list", "all"], "list takes no arguments, got all"),
         (["status", "demo"], "sweep demo has no trial yet; start it with: python -m sweeps run demo"),
-        (["report", "demo"], "there is no study demo-"),
+        (["report", "demo"], "sweep demo has no trial yet; start it with: python -m sweeps run demo"),
+        (["report", "demo", "--fresh=0"], "fresh must be a whole number >= 1, got '0'"),
+        (["replay", "demo", "--trial=3"], "sweep demo has no trial yet"),
+        (["show", "demo", "--ordered"], "unknown option --ordered"),
+        (["report", "demo", "--publish"], "unknown option --publish"),
+        (["status", "demo", "--steps", "40"], "start it with: python -m sweeps run demo --steps 40"),
         (["show", "demo"], "sweep demo has no trial yet; start it with: python -m sweeps run demo"),
     ],
 )

@@ -32,6 +32,12 @@ def test_status_says_what_runs_what_has_ended_and_how(runs):
     assert list(describe_status(sweep))[-1] == "done"
 
 
+def test_a_grid_that_has_ended_is_done(runs):
+    sweep = small_sweep(trials=20, seeds=1, sampler="grid")
+    drive(Study(sweep), Pretend())
+    assert list(describe_status(sweep))[-1] == "done"
+
+
 @pytest.mark.parametrize(("workers", "left_s"), [(1, 29.0), (2, 19.0)])
 def test_the_time_left_is_that_of_the_trials_that_have_ended(workers, left_s):
     now = datetime.now()

@@ -20,9 +20,14 @@ from tests.support.small_sweeps import (
     changed,
     drive,
     small_sweep,
+    suggest_constant,
     suggest_ruin,
     suggest_two,
 )
+
+
+def suggest_later(recipe, trial):
+    return suggest_constant(recipe, trial) if trial.number else recipe
 
 
 def trials_of(sweep):
@@ -103,6 +108,39 @@ def test_a_diverged_trial_is_failed_with_its_reason_and_never_a_value(runs):
     assert not again.is_open
 
 
+class Unscored(Pretend):
+    """Leaves some runs without the objective, as one whose arrays are not finite is."""
+
+    def __init__(self, *places):
+        super().__init__()
+        self._places = places
+
+    def submit(self, members, until=None):
+        super().submit(members, until)
+        if len(self.submitted) - 1 in self._places:
+            for run in members:
+                for name in ("result.json", "points.jsonl"):
+                    path = folder_of(run.hash) / name
+                    path.write_text(path.read_text().replace('"information_maximisation"', '"something_else"'))
+
+
+def test_a_trial_without_a_score_is_failed_with_its_reason(runs):
+    sweep = small_sweep(trials=3, seeds=1)
+    drive(Study(sweep), Unscored(1))
+    assert states(sweep) == ["COMPLETE", "FAIL", "COMPLETE"]
+    assert trials_of(sweep)[1].user_attrs["failure"] == (
+        "objective information_maximisation needs information_maximisation, which the evaluation of a run lacks"
+    )
+
+
+def test_an_objective_that_nothing_records_is_refused_and_blocks_no_later_trial(runs):
+    sweep = small_sweep(trials=2, seeds=1)
+    with pytest.raises(BadInput, match="needs information_maximisation, which runs on moons do not record"):
+        drive(Study(sweep), Unscored(0))
+    drive(Study(sweep), Pretend())
+    assert states(sweep) == ["FAIL", "COMPLETE"]
+
+
 def test_a_killed_driver_goes_on_with_the_same_trials(runs):
     """Killed after asking, after some of the runs, and before telling: no trial is lost, none is begun twice."""
     sweep = small_sweep(trials=3)
@@ -141,7 +179,7 @@ def test_a_driver_killed_while_it_writes_asks_for_the_same_trial_again(runs):
 
 
 def suggestions(sweep) -> list[float]:
-    return [trial.params["constant.value"] for trial in trials_of(sweep)]
+    return [trial.params.get("constant.value") for trial in trials_of(sweep)]
 
 
 def test_a_study_repeats_itself_wherever_it_is_interrupted(tmp_path, monkeypatch, runs):
@@ -167,6 +205,16 @@ def test_every_sampler_suggests_what_the_space_holds(tmp_path, monkeypatch, runs
         assert len(set(values)) == 5, sampler
         if sampler == "grid":
             assert sorted(values) == pytest.approx(np.geomspace(0.1, 3.0, 5), rel=1e-5)
+
+
+def test_a_quasi_random_search_draws_anew_what_its_first_trial_did_not_have(tmp_path, monkeypatch, runs):
+    values = []
+    for seed in (0, 1):
+        monkeypatch.setenv("GRL_RUNS", str(tmp_path / str(seed)))
+        sweep = small_sweep(trials=6, seeds=1, sampler="quasi_random", suggest=suggest_later, seed=seed)
+        drive(Study(sweep), Pretend())
+        values.append(suggestions(sweep)[1:])
+    assert len(set(values[0] + values[1])) == 10  # a search of another seed is another one
 
 
 def test_an_exhausted_grid_ends_the_study(runs):

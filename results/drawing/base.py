@@ -41,10 +41,10 @@ _STYLE = {
 
 @dataclass(frozen=True)
 class Material:
-    """What a figure may be drawn of: a table's finished runs and all that was made of them."""
+    """What a figure may be drawn of: a table's reported runs and all that was made of them."""
 
     runs: pd.DataFrame
-    """One row a finished run: the columns of `read_runs`, `name_cells` and `selecting`."""
+    """One row a finished run of which a step is reported: the columns of `read_runs`, `name_cells` and `selecting`."""
     cells: pd.DataFrame
     """One row a cell: the columns of `summarise` and `compare`."""
     curves: pd.DataFrame

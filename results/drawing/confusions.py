@@ -11,7 +11,6 @@ from results.drawing.base import Material, styled
 from results.selecting import at_step
 from results.words import count_seeds, fraction, title_method
 
-MOST_PANELS = 6
 MOST_NUMBERED = 12  # classes; with more of them a square has no room for its number
 
 
@@ -24,9 +23,9 @@ def draw(material: Material) -> Iterator[tuple[str, Figure]]:
             found = []
             for run_id, step in zip(of_cell.index, of_cell["step"], strict=True):
                 arrays = part.read_evaluations(str(run_id))
-                if arrays is not None and names.TARGET_CONFUSION in arrays and not np.isnan(step):
+                if arrays is not None and names.TARGET_CONFUSION in arrays:
                     found.append(at_step(arrays, int(step))[names.TARGET_CONFUSION])
-            if found and len(counts) < MOST_PANELS:
+            if found:
                 counts[title_method(cell["method"], cell["variant"])] = np.sum(found, axis=0)
         if counts:
             seeds = count_seeds(part.runs.groupby(["method", "variant"]).size())

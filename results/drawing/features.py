@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.record import names
-from results.cells import LOWER, UPPER
+from results.cells import LOWER, UPPER, agreeing
 from results.drawing.base import CLASS_COLOURS, DOMAIN_COLOURS, GREY, Material, styled
 from results.selecting import at_step
 from results.words import title_method
@@ -23,19 +23,23 @@ Sample = Mapping[str, np.ndarray]
 def draw(material: Material) -> Iterator[tuple[str, Figure]]:
     """Features of the reported step before and after adaptation, for each pair and recipe."""
     for place, title, part in material.by_recipe():
-        chosen = choose_runs(part.runs)
-        recorded = {heading: part.read_evaluations(run_id) for heading, run_id in chosen.items()}
-        samples = {
-            heading: at_step(arrays, int(part.runs["step"][run_id]))
-            for (heading, run_id), arrays in zip(chosen.items(), recorded.values(), strict=True)
-            if arrays is not None
-        }
-        if samples and len(samples) == len(chosen):
+        if samples := read_chosen(part):
             yield f"{place} features", draw_features(samples, title)
 
 
+def read_chosen(part: Material) -> dict[str, Sample]:
+    """What the runs of `choose_runs` recorded at their reported step, by heading; empty where one recorded nothing."""
+    samples: dict[str, Sample] = {}
+    for heading, run_id in choose_runs(part.runs).items():
+        arrays = part.read_evaluations(run_id)
+        if arrays is None:
+            return {}
+        samples[heading] = at_step(arrays, int(part.runs["step"][run_id]))
+    return samples
+
+
 def choose_runs(runs: pd.DataFrame) -> dict[str, str]:
-    """Which two runs to look at: source_only and the first other method, for the lowest seed that both have.
+    """Which two runs to look at: the first other method and its source_only, for the lowest seed that both have.
 
     The choice never looks at an accuracy.
 
@@ -45,15 +49,16 @@ def choose_runs(runs: pd.DataFrame) -> dict[str, str]:
     Returns:
         Heading -> run id; empty if no seed has both.
     """
-    before = runs[runs["method"] == LOWER].drop_duplicates("seed")
-    between = runs[~runs["method"].isin([LOWER, UPPER]) & runs["seed"].isin(before["seed"])]
-    if between.empty:
-        return {}
-    after = between.sort_values(["method", "variant", "seed"]).iloc[0]
-    return {
-        f"before: {title_method(LOWER)}, seed {after['seed']}": str(before.index[before["seed"] == after["seed"]][0]),
-        f"after: {title_method(after['method'], after['variant'])}, seed {after['seed']}": str(after.name),
-    }
+    sources = runs[runs["method"] == LOWER]
+    between = runs[~runs["method"].isin([LOWER, UPPER])].sort_values(["method", "variant", "seed"])
+    for run_id, after in between.iterrows():
+        before = agreeing(after, sources[sources["seed"] == after["seed"]])
+        if len(before) == 1:
+            return {
+                f"before: {title_method(LOWER, before['variant'].item())}, seed {after['seed']}": str(before.index[0]),
+                f"after: {title_method(after['method'], after['variant'])}, seed {after['seed']}": str(run_id),
+            }
+    return {}
 
 
 def draw_features(samples: Mapping[str, Sample], title: str) -> Figure:

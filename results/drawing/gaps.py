@@ -34,7 +34,7 @@ def draw(material: Material) -> Iterator[tuple[str, Figure]]:
         for axis, (_, cells) in zip(panels, methods, strict=False):
             draw_method(axis, cells.assign(line=cells["title"].map(pairs.index)), colours[cells["method"].iloc[0]])
             title = textwrap.fill(title_method(*cells.iloc[0][["method", "variant"]]), WIDEST_TITLE)
-            axis.set_title(f"{title}\n{count_seeds(cells['n_paired'])}", loc="left")
+            axis.set_title(f"{title}\n{count_seeds(cells['n_gap'])}", loc="left")
         for axis in panels[len(methods) :]:
             axis.set_axis_off()
         panels[0].set_yticks(range(len(pairs)), pairs)

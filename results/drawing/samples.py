@@ -8,8 +8,7 @@ from matplotlib.figure import Figure
 from experiments.record import names
 from experiments.validators.base import softmax
 from results.drawing.base import GREY, Material, styled
-from results.drawing.features import choose_runs
-from results.selecting import at_step
+from results.drawing.features import read_chosen
 from results.words import fraction
 
 COLUMNS = 8
@@ -19,14 +18,8 @@ RIGHT, WRONG = "#00734f", "#b04a00"  # told apart by their marks, too
 def draw(material: Material) -> Iterator[tuple[str, Figure]]:
     """The same images under source_only and the first other method, at the reported step; pairs of images alone."""
     for place, title, part in material.by_recipe():
-        chosen = choose_runs(part.runs)
-        recorded = {heading: part.read_evaluations(run_id) for heading, run_id in chosen.items()}
-        samples = {
-            heading: at_step(arrays, int(part.runs["step"][run_id]))
-            for (heading, run_id), arrays in zip(chosen.items(), recorded.values(), strict=True)
-            if arrays is not None and names.SHOWN_IMAGES in arrays
-        }
-        if samples and len(samples) == len(chosen):
+        samples = read_chosen(part)
+        if samples and all(names.SHOWN_IMAGES in sample for sample in samples.values()):
             yield f"{place} samples", draw_samples(samples, title)
 
 

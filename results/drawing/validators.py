@@ -9,6 +9,7 @@ from experiments.record import names
 from experiments.validators import LAST, VALIDATORS
 from results.cells import UPPER
 from results.drawing.base import GREY, Material, colour_methods, styled
+from results.judging import choose_steps
 from results.words import fraction, title_method
 
 COLUMNS = 4
@@ -65,8 +66,5 @@ def choose_all(curves: pd.DataFrame) -> pd.DataFrame:
     chosen = {"oracle": accuracy.groupby("run_id").max(), LAST: accuracy.groupby("run_id").last()}
     for name, validator in VALIDATORS.items():
         if validator.curve in by_step:
-            # The later step on a tie, as `select` has it: the first one of the reversed rows.
-            scores = by_step[validator.curve].dropna()[::-1]
-            best = scores.groupby("run_id").idxmax()
-            chosen[name] = pd.Series(accuracy[list(best)].to_numpy(), index=best.index)
+            chosen[name] = accuracy[choose_steps(by_step[validator.curve])].droplevel("step")
     return pd.DataFrame(chosen)

@@ -32,9 +32,10 @@ def pivot(cells: pd.DataFrame) -> pd.DataFrame:
         {
             "method": [title_method(*names) for names in zip(cells["method"], cells["variant"], strict=True)],
             "column": (cells["pair"] + " " + cells["recipe"]).str.rstrip(),
+            "target_labels": cells["target_labels"],
             "target_accuracy": cells["target_accuracy"],
         }
     )
-    wide = named.pivot(index="method", columns="column", values="target_accuracy")
+    wide = named.pivot(index=["method", "target_labels"], columns="column", values="target_accuracy")
     order = {name: place for place, name in enumerate(dict.fromkeys(named["method"]))}
-    return wide.sort_index(key=lambda index: index.map(order)).reset_index().rename_axis(columns=None)
+    return wide.sort_index(level="method", key=lambda index: index.map(order)).reset_index().rename_axis(columns=None)

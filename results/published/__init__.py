@@ -7,10 +7,22 @@ from pathlib import Path
 import pandas as pd
 from scipy import stats
 
-from results.cells import CELL
+from results.cells import CELL, name_uses
 
 COLUMNS = ["pair", "method", "accuracy", "sd", "seeds", "network", "selection", "source", "where", "certainty"]
-COMPARED = [*CELL, "pair_title", "ours", "low", "high", "published", "difference", "covered", "source", "about"]
+COMPARED = [
+    *CELL,
+    "pair_title",
+    "target_labels",
+    "ours",
+    "low",
+    "high",
+    "published",
+    "difference",
+    "covered",
+    "source",
+    "about",
+]
 
 
 @cache
@@ -37,9 +49,9 @@ def compare_published(
         level: 1 - coverage of the interval.
 
     Returns:
-        One row a cell and source: the columns of `CELL`, pair_title; ours (mean target accuracy), low and high (95 % t
-        interval of the mean over seeds, NaN for one seed), published, difference (ours - published), covered (yes, no,
-        or empty without an interval), source (with table) and about (network, selection, certainty).
+        One row a cell and source: the columns of `CELL`, pair_title, target_labels; ours (mean target accuracy), low
+        and high (95 % t interval of the mean over seeds, NaN for one seed), published, difference (ours - published),
+        covered (yes, no, or empty without an interval), source (with table) and about (network, selection, certainty).
     """
     merged = cells.merge(published, on=["pair", "method"], suffixes=("", "_theirs"))
     merged["other"] = merged["selection_theirs"] != merged["selection"]
@@ -54,7 +66,7 @@ def compare_published(
         difference = mean - row["accuracy"]
         source = f"{row['source']}, {row['where']}"
         numbers = (mean, mean - half, mean + half, row["accuracy"], difference, covered, source, about)
-        rows.append((*(row[name] for name in CELL), row["pair_title"], *numbers))
+        rows.append((*(row[name] for name in CELL), row["pair_title"], row["target_labels"], *numbers))
     compared = pd.DataFrame(rows, columns=COMPARED)
     if whole is None:
         return compared
@@ -71,6 +83,7 @@ def _missing(cells: pd.DataFrame, published: pd.DataFrame, source: str, where: s
     rows = [
         {"pair": row["pair"], "recipe": "", "method": row["method"], "variant": "", "covered": "no run"}
         | {"pair_title": titles.get(row["pair"], row["pair"].replace("_to_", " → ")), "published": row["accuracy"]}
+        | {"target_labels": name_uses(row["method"], row["selection"])}
         | {"source": f"{row['source']}, {row['where']}"}
         | {"about": f"network: {row['network']}; selection: {row['selection']}; {row['certainty']}"}
         for row in theirs.to_dict("records")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import optuna
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from sweeps.sweep import Sweep
 
@@ -17,11 +17,6 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#999999"
 SCALE = "cividis"  # made for colour-blind readers, and grey prints keep its order
-
-
-def complete(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that have a value, in their order."""
-    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
 def value_of(trial: FrozenTrial) -> float:

@@ -4,14 +4,14 @@ import optuna
 from matplotlib.figure import Figure
 from optuna.trial import TrialState
 
-from experiments.record.names import TARGET_ACCURACY
-from sweeps.figures.base import GREY, by_family, complete, find_floor, label_of, value_of
+from sweeps.figures.base import GREY, by_family, find_floor, label_of, value_of
+from sweeps.study import completed
 from sweeps.sweep import Sweep
 
 
 def draw(sweep: Sweep, study: optuna.Study) -> Figure | None:
     """Two panels: over the trials, those given up among them, and against the target accuracy."""
-    trials = complete(study)
+    trials = completed(study)
     figure = Figure(figsize=(10, 4), layout="constrained")
     over_trials, agreement = figure.subplots(1, 2)
     floor = find_floor(trials)
@@ -19,7 +19,7 @@ def draw(sweep: Sweep, study: optuna.Study) -> Figure | None:
         values = [max(floor, value_of(trial)) for trial in mine]
         style = {"color": colour, "marker": marker, "s": 26, "alpha": 0.85}
         over_trials.scatter([trial.number for trial in mine], values, label=family or "complete", **style)
-        agreement.scatter(values, [trial.user_attrs[TARGET_ACCURACY] for trial in mine], **style)
+        agreement.scatter(values, [trial.user_attrs[sweep.search.reported] for trial in mine], **style)
     bests = [max(floor, *map(value_of, trials[: place + 1])) for place in range(len(trials))]
     over_trials.step([trial.number for trial in trials], bests, where="post", color=GREY, lw=1, label="best so far")
     pruned = study.get_trials(deepcopy=False, states=(TrialState.PRUNED,))
@@ -32,7 +32,7 @@ def draw(sweep: Sweep, study: optuna.Study) -> Figure | None:
     best = study.best_trial
     for axes, x, y in (
         (over_trials, best.number, best.value),
-        (agreement, best.value, best.user_attrs[TARGET_ACCURACY]),
+        (agreement, best.value, best.user_attrs[sweep.search.reported]),
     ):
         axes.scatter([x], [y], s=150, facecolors="none", edgecolors="black", label="best")
     over_trials.set(xlabel="trial", ylabel=label_of(sweep) + edge, title="objective by trial")

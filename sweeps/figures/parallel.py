@@ -10,13 +10,14 @@ from matplotlib.figure import Figure
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
 
-from sweeps.figures.base import SCALE, complete, find_floor, label_of, shade, value_of
+from sweeps.figures.base import SCALE, find_floor, label_of, shade, value_of
+from sweeps.study import completed
 from sweeps.sweep import Sweep
 
 
 def draw(sweep: Sweep, study: optuna.Study) -> Figure | None:
     """Parallel coordinates; a line has a dot on the axes of the parameters of its trial and ends at its objective."""
-    trials = sorted(complete(study), key=value_of)
+    trials = sorted(completed(study), key=value_of)
     axes_of = share_axes(trials)
     if len(axes_of) < 2:
         return None

@@ -7,8 +7,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 from experiments.methods import Adversarial
-from sweeps.figures.base import SCALE, complete, label_of, shade, value_of
-from sweeps.study import suggested
+from sweeps.figures.base import SCALE, label_of, shade, value_of
+from sweeps.study import completed, suggested
 from sweeps.sweep import Sweep
 
 POINTS = 400
@@ -16,7 +16,7 @@ POINTS = 400
 
 def draw(sweep: Sweep, study: optuna.Study) -> Figure | None:
     """alpha over progress, a line a trial; the better ones lie above, the best is dashed in red."""
-    trials = sorted(complete(study), key=value_of)
+    trials = sorted(completed(study), key=value_of)
     methods = [(trial, suggested(sweep, trial).method) for trial in trials]
     if not all(isinstance(method, Adversarial) for _, method in methods):
         return None

@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from sweeps.figures.base import by_family, complete, family_of, find_floor, label_of, value_of
+from sweeps.figures.base import by_family, family_of, find_floor, label_of, value_of
+from sweeps.study import completed
 from sweeps.sweep import Sweep
 
 COLUMNS = 4
@@ -15,7 +16,7 @@ COLUMNS = 4
 
 def draw(sweep: Sweep, study: optuna.Study) -> Figure | None:
     """A panel for each parameter, with the trials that have it; the scale is the one it was suggested on."""
-    trials = complete(study)
+    trials = completed(study)
     distributions = {name: each for trial in trials for name, each in trial.distributions.items()}
     if not distributions:
         return None
