@@ -32,7 +32,8 @@ class Widen(TorchDispatchMode):
 
     def _widen(self, leaf: Any) -> Any:
         if isinstance(leaf, list | tuple):  # pytree's walk took a third of an examination; operators nest no deeper
-            return list(map(self._widen, leaf))
+            entries: Sequence[Any] = leaf
+            return list(map(self._widen, entries))
         if isinstance(leaf, torch.dtype):
             return _WIDE.get(leaf, leaf)
         if not isinstance(leaf, Tensor) or leaf.dtype not in _WIDE:
