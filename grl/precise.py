@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -32,8 +32,7 @@ class Widen(TorchDispatchMode):
 
     def _widen(self, leaf: Any) -> Any:
         if isinstance(leaf, list | tuple):  # pytree's walk took a third of an examination; operators nest no deeper
-            entries: Sequence[Any] = leaf
-            return list(map(self._widen, entries))
+            return [self._widen(each) for each in cast("Sequence[Any]", leaf)]
         if isinstance(leaf, torch.dtype):
             return _WIDE.get(leaf, leaf)
         if not isinstance(leaf, Tensor) or leaf.dtype not in _WIDE:
