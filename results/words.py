@@ -1,6 +1,7 @@
 """How numbers, methods and pairs are printed, and what a table shows, in sentences."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,7 +45,10 @@ def title_method(method: str, variant: str = "") -> str:
 
     >>> title_method("source_only"), title_method("dann", "alpha=Linear")
     ('source only', 'DANN alpha=Linear')
+    >>> title_method("cdan", "entropy=True"), title_method("cdan", "entropy=False")
+    ('CDAN entropy', 'CDAN')
     """
+    variant = re.sub(r"\S+=False ?", "", variant).replace("=True", "")  # as in a run's own title
     title = method.replace("_", " ") if method in (LOWER, UPPER) else method.upper()
     return f"{title} {variant}".rstrip()
 

@@ -16,7 +16,7 @@ from results.words import title_pair
 
 # Okabe and Ito's palette (2008); a method has the same colour in every figure.
 _METHOD_COLOURS = {LOWER: "#E69F00", "dann": "#0072B2", UPPER: "#009E73"}
-_MORE_COLOURS = ("#CC79A7", "#D55E00", "#56B4E9", "#000000", "#F0E442", "#882255", "#999933", "#332288", "#88CCEE")
+_MORE_COLOURS = ("#CC79A7", "#D55E00", "#56B4E9", "#000000", "#882255", "#999933", "#332288", "#88CCEE")
 DOMAIN_COLOURS = ("#0072B2", "#D55E00")  # source, target
 # Paul Tol's muted scheme and black: ten classes.
 CLASS_COLOURS = (

@@ -26,7 +26,7 @@ def draw(material: Material) -> Iterator[tuple[str, Figure]]:
     colours = colour_methods(covered["method"])
     columns = min(ACROSS, len(methods))
     rows = -(-len(methods) // columns)
-    lines = sum(title.count("\n") + 2 for title in pairs)
+    lines = len(pairs) * max(title.count("\n") + 2 for title in pairs)
     with styled():
         size = 2.6 + max(2.4 * columns, 4.0), rows * (0.9 + 0.17 * lines) + 0.4
         figure = Figure(figsize=size, layout="constrained")
