@@ -7,6 +7,7 @@ import pandas as pd
 from experiments.errors import BadInput
 from experiments.record import names
 from experiments.record.store import answering
+from experiments.saying import round_number
 from experiments.validators import LAST, TARGET_ORACLE, find_validator
 from results.caption import describe_mixtures, describe_origin
 from results.cells import drop_repeated, name_cells
@@ -15,7 +16,7 @@ from results.drawing.base import Material
 from results.reading import FINISHED, read_runs
 from results.selecting import report_last
 from results.table import Request, Table, refuse_figures
-from results.words import MARK, fraction, round_number, title_cell
+from results.words import MARK, fraction, title_cell
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

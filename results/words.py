@@ -28,18 +28,6 @@ def fraction(value: float) -> str:
     return text.replace("0.", ".", 1) if abs(float(text)) < 1 else text
 
 
-def round_number(text: str, digits: int = 3) -> str:
-    """A number in text to so many digits, and any other text as it is.
-
-    >>> round_number("0.12345"), round_number("None")
-    ('0.123', 'None')
-    """
-    try:
-        return f"{float(text):.{digits}g}"
-    except ValueError:
-        return text
-
-
 def title_method(method: str, variant: str = "") -> str:
     """A method as it is printed: the anchors in words, the others, all of them acronyms, in capitals.
 

@@ -25,11 +25,11 @@ from experiments.record.delivery import Destination, address, deliver_all
 from experiments.record.files import read_json, writing_to
 from experiments.record.folder import folder_of, is_finished, mark_stopped, read_points, read_status
 from experiments.record.names import EVALUATIONS, RESULT, SOURCE_ACCURACY, runs_root
+from experiments.saying import round_number
 from experiments.training.machine import AUTOMATIC, Machine
 from experiments.work.bundles import Bundle, bundle
 from experiments.work.courier import Courier
 from experiments.work.driver import Ended
-from results.words import round_number
 from sweeps.journal import Journal, mend
 from sweeps.pruning import Stage, build_pruner, plan_stages
 from sweeps.samplers import GridTrial, build_sampler

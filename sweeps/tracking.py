@@ -12,8 +12,8 @@ from experiments.record.delivery import ensure_experiment, ensure_parent
 from experiments.record.sqlite import write_run
 from experiments.record.store import answering
 from experiments.record.whole import Whole
+from experiments.saying import round_number
 from experiments.work.environment import launched_as
-from results.words import round_number
 from sweeps.study import FAILURE, RUNS, SHOWN, completed, destination_of, suggested
 from sweeps.sweep import Sweep
 
