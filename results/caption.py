@@ -108,11 +108,10 @@ def describe_own(runs: pd.DataFrame) -> list[str]:
 
 def _describe_anchors(runs: pd.DataFrame) -> list[str]:
     # Which methods have no anchor of their own fields, or more than one.
-    lines = []
+    lines, launched = [], set(runs[["method", "pair", "recipe"]].itertuples(index=False, name=None))
     for cell, anchors in match_anchors(runs):
-        of_recipe = runs[(runs[["pair", "recipe"]] == cell.iloc[0][["pair", "recipe"]]).all(axis=1)]
         for name, lost in ((LOWER, "nothing is compared"), (UPPER, "there is no gap")):
-            if len(anchors[name]) != 1 and (of_recipe["method"] == name).any():
+            if len(anchors[name]) != 1 and (name, *cell.iloc[0][["pair", "recipe"]]) in launched:
                 title = title_cell(cell.iloc[-1].rename({f"tag.{names.PAIR_TITLE}": "pair_title"}))
                 count = len(anchors[name]) or "no"
                 lines.append(f"{title}: {count} variants of {title_method(name)} agree with its fields, so {lost}")

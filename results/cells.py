@@ -1,6 +1,7 @@
 """From one row a run to one row a cell of the table: runs that differ in their seed alone."""
 
 import re
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -49,10 +50,14 @@ def is_shared(parameter: str) -> bool:
     return not parameter.startswith(_METHOD) and parameter not in ("pair", "method", "seed")
 
 
-def agreeing(run: pd.Series, runs: pd.DataFrame) -> pd.DataFrame:
-    """Those of `runs` whose methods have the values of the run's in every field that both methods have."""
-    fields = [column for column in map(str, runs) if column.startswith(f"param.{_METHOD}") and pd.notna(run[column])]
-    return runs[(runs[fields].isna() | (runs[fields] == run[fields])).all(axis=1)]
+def list_fields(run: pd.Series) -> dict[str, str]:
+    """The fields of a run's method that have a value, by their columns."""
+    return run[[str(name).startswith(f"param.{_METHOD}") for name in run.index]].dropna().to_dict()
+
+
+def agree(fields: Mapping[str, str], others: Mapping[str, str]) -> bool:
+    """Whether two methods have the same value in every field that both have."""
+    return all(others.get(name, value) == value for name, value in fields.items())
 
 
 def _differences(

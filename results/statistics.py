@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from results.across import average_pairs
-from results.cells import CELL, LOWER, TARGET, UPPER, agreeing, name_uses
+from results.cells import CELL, LOWER, TARGET, UPPER, agree, list_fields, name_uses
 from results.gap import cover_gap
 from results.reading import FINISHED
 
@@ -82,20 +82,19 @@ def match_anchors(runs: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, dict[str, 
         and recipe whose fields agree with the method's. One alone is an anchor: beside another, or where a
         field such as label smoothing differs, a difference would be that field's, too.
     """
-    for _, group in runs[(runs["status"] == FINISHED) & runs[TARGET].notna()].groupby(["pair", "recipe"]):
-        for _, cell in group[~group["method"].isin([LOWER, UPPER])].groupby(["method", "variant"]):
-            agreed = agreeing(cell.iloc[0], group)
-            yield (
-                cell,
-                {
-                    name: [anchor for _, anchor in agreed[agreed["method"] == name].groupby("variant")]
-                    for name in (LOWER, UPPER)
-                },
-            )
+    finished = runs[(runs["status"] == FINISHED) & runs[TARGET].notna()]
+    for _, group in finished.groupby(["pair", "recipe"]):
+        cells = [(str(name), cell) for (name, _), cell in group.groupby(["method", "variant"])]
+        anchors = [(name, list_fields(cell.iloc[0]), cell) for name, cell in cells if name in (LOWER, UPPER)]
+        for method, cell in cells:
+            if method not in (LOWER, UPPER):
+                own = list_fields(cell.iloc[0])
+                agreed = [(name, anchor) for name, fields, anchor in anchors if agree(own, fields)]
+                yield cell, {which: [anchor for name, anchor in agreed if name == which] for which in (LOWER, UPPER)}
 
 
 def _by_seed(cell: pd.DataFrame) -> pd.Series:
-    return cell.set_index("seed")[TARGET].astype(float)
+    return pd.Series(cell[TARGET].to_numpy(float), index=pd.Index(cell["seed"]))
 
 
 def _compare_one(method: pd.Series, lower: pd.Series) -> tuple[object, ...]:
