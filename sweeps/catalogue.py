@@ -6,6 +6,7 @@ from typing import Any
 from datasets import pair_fingerprint
 from experiments.recipes.base import for_pair
 from experiments.recipes.moons import moons
+from experiments.recipes.office import list_tasks
 from sweeps.spaces import suggest_alpha, suggest_recipe, suggest_stable
 from sweeps.sweep import Search, Sweep
 
@@ -28,11 +29,12 @@ def recipe() -> Sweep:
 
 
 def alpha_atlas() -> list[Sweep]:
-    """Every family of alpha schedules on moons and on every digits pair that is prepared here."""
-    recipes = [moons(), *(for_pair(pair) for pair in DIGITS if pair_fingerprint(pair))]
+    """Every family of alpha schedules on moons, digits and the deep Office-Caltech-10 tasks that are prepared here."""
+    digits = [for_pair(pair) for pair in DIGITS if pair_fingerprint(pair)]
+    office = [task for task in list_tasks() if pair_fingerprint(task.pair)]
     return [
         Sweep(name=f"alpha_{each.pair}", recipe=each, suggest=suggest_alpha, search=Search(trials=40, seeds=3))
-        for each in recipes
+        for each in (moons(), *digits, *office)
     ]
 
 

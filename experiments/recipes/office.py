@@ -42,12 +42,12 @@ def office_caltech10(features: str = "efficientnet_lite0") -> Experiment:
 
 def office_caltech10_deep(seeds: int = 5) -> list[Experiment]:
     """All methods and tasks on deep features."""
-    return across_tasks("efficientnet_lite0", office_caltech10("efficientnet_lite0"), seeds)
+    return across_tasks("efficientnet_lite0", seeds)
 
 
 def office_caltech10_surf(seeds: int = 5) -> list[Experiment]:
     """All methods and tasks on SURF histograms."""
-    return across_tasks("surf_zscore", office_caltech10("surf_zscore"), seeds)
+    return across_tasks("surf_zscore", seeds)
 
 
 def name_task(source: str, target: str, features: str) -> str:
@@ -55,7 +55,12 @@ def name_task(source: str, target: str, features: str) -> str:
     return f"office_caltech10_{source}_{features}_to_office_caltech10_{target}_{features}"
 
 
-def across_tasks(features: str, recipe: Experiment, seeds: int) -> list[Experiment]:
-    """The recipe for each ordered pair of parts, under every method and CDAN with entropy conditioning, too."""
-    tasks = [replace(recipe, pair=name_task(*parts, features)) for parts in permutations(PARTS, 2)]
-    return [run for task in tasks for run in across_methods(task, seeds, (*DEEP, CDAN(entropy=True)))]
+def list_tasks(features: str = "efficientnet_lite0") -> list[Experiment]:
+    """DANN for each ordered pair of parts."""
+    recipe = office_caltech10(features)
+    return [replace(recipe, pair=name_task(*parts, features)) for parts in permutations(PARTS, 2)]
+
+
+def across_tasks(features: str, seeds: int) -> list[Experiment]:
+    """All tasks under every method, and CDAN with entropy conditioning, too."""
+    return [run for task in list_tasks(features) for run in across_methods(task, seeds, (*DEEP, CDAN(entropy=True)))]
