@@ -11,6 +11,7 @@ from experiments.record import names
 from experiments.record.delivery import ensure_experiment, ensure_parent
 from experiments.record.sqlite import write_run
 from experiments.record.store import answering
+from experiments.record.views import describe_trials_view
 from experiments.record.whole import Whole
 from experiments.saying import round_number
 from experiments.work.environment import launched_as
@@ -45,6 +46,7 @@ def report_study(
     with answering(f"MLflow store {names.shown_uri()} did not take the study {sweep.study_name}"):
         experiment_id = ensure_experiment(client, f"sweep_{sweep.name}")
         client.set_experiment_tag(experiment_id, names.NOTE, describe_experiment(sweep))
+        client.set_experiment_tag(experiment_id, *describe_trials_view(sweep.search.curve))
         above = ensure_parent(client, experiment_id, (sweep.study_name,), None)
         known = _list_trials(client, experiment_id, above)
         for trial in study.get_trials(deepcopy=False, states=tuple(STATUS)):
@@ -155,9 +157,9 @@ def describe_experiment(sweep: Sweep) -> str:
             f"Studies of sweep **{sweep.name}**: study → trial → seed. A trial's numbers are means over its seeds, in "
             "the same columns as theirs.",
             "",
-            "- trials alone: search `tags.kind = 'trial'`; those given up: `tags.state = 'PRUNED'`",
-            f"- columns worth showing: `{sweep.search.curve}` (what is searched), `target_accuracy` (in hindsight), "
-            "`method.alpha` and its fields, `state`",
+            f"- *Views*, *trials*: by `{sweep.search.curve}`, which is searched, beside `target_accuracy`; "
+            "the chart symbol, *Add chart*, *Parallel coordinates* sets settings beside both",
+            "- those given up: search `tags.state = 'PRUNED'`",
             f"- `{sweep.command('report')}`",
         ]
     )

@@ -1,10 +1,13 @@
 """A whole sweep: worker processes, MLflow, kills."""
 
 import dataclasses
+import json
 import signal
 import subprocess
 import sys
 import time
+import zlib
+from base64 import b64decode
 
 import pytest
 from rich.console import Console
@@ -43,6 +46,11 @@ def test_a_whole_sweep_in_two_processes(client, runs, capsys, monkeypatch):
     best = max(trials[0].value, trials[2].value)
     assert (study.info.status, study.data.metrics["information_maximisation"]) == ("FINISHED", best)
     assert "no target label is used" in study.data.tags["mlflow.note.content"]
+    view = json.loads(client.get_experiment(study.info.experiment_id).tags["mlflow.sharedViewState.trials"])
+    page = json.loads(zlib.decompress(b64decode(view["state"].removeprefix("deflate;"))))
+    shown = client.search_runs([study.info.experiment_id], page["searchFilter"])
+    assert {each.info.run_id for each in shown} == {each.info.run_id for each in found["trial"]}
+    assert page["orderByKey"] == "metrics.`information_maximisation`"  # by its begin it would nest, and draw the study
     of_number = {trial.data.tags[names.PATH].rpartition(" ")[2]: trial for trial in found["trial"]}
     assert {number: trial.info.status for number, trial in of_number.items()} == {
         str(trial.number): {"COMPLETE": "FINISHED", "FAIL": "FAILED"}[trial.state.name] for trial in trials

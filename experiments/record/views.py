@@ -45,9 +45,24 @@ VIEWS: dict[str, dict[str, Any]] = {
 
 def describe_views() -> dict[str, str]:
     """The tags of an MLflow experiment that offer `VIEWS`."""
-    tags = {}
-    for place, (name, changes) in enumerate(VIEWS.items()):
-        packed = base64.b64encode(zlib.compress(json.dumps(_PAGE | changes).encode())).decode()
-        view = {"name": name, "createdAt": place, "updatedAt": place, "state": f"deflate;{packed}"}
-        tags[f"mlflow.sharedViewState.{name.replace(' ', '-')}"] = json.dumps(view)
-    return tags
+    return dict(_pack(name, place, changes) for place, (name, changes) in enumerate(VIEWS.items()))
+
+
+def describe_trials_view(objective: str) -> tuple[str, str]:
+    """The tag of a sweep's experiment that offers its trials, by the metric that chooses, with what they suggest.
+
+    The page nests runs only while it sorts them by their begin; nested, its charts show the study alone.
+    """
+    shown = [objective, *(name for name in _METRICS if name != objective)]
+    changes = {
+        "searchFilter": f"tags.{names.KIND} = 'trial'",
+        "orderByKey": f"metrics.`{objective}`",
+        "selectedColumns": [*(f"metrics.`{name}`" for name in shown), "params.`method.alpha`", "tags.`state`"],
+    }
+    return _pack("trials", len(VIEWS), changes)
+
+
+def _pack(name: str, place: int, changes: dict[str, Any]) -> tuple[str, str]:
+    packed = base64.b64encode(zlib.compress(json.dumps(_PAGE | changes).encode())).decode()
+    view = {"name": name, "createdAt": place, "updatedAt": place, "state": f"deflate;{packed}"}
+    return f"mlflow.sharedViewState.{name.replace(' ', '-')}", json.dumps(view)
