@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -17,6 +18,7 @@ LOWER, UPPER = "source_only", "target_only"
 CELL = ["pair", "recipe", "method", "variant"]
 TARGET = names.TARGET_ACCURACY
 _METHOD = "method."
+FIELD = f"param.{_METHOD}"  # begins the column of a method's field
 
 
 def name_cells(runs: pd.DataFrame, *, mixed: bool = False) -> pd.DataFrame:
@@ -50,14 +52,10 @@ def is_shared(parameter: str) -> bool:
     return not parameter.startswith(_METHOD) and parameter not in ("pair", "method", "seed")
 
 
-def list_fields(run: pd.Series) -> dict[str, str]:
-    """The fields of a run's method that have a value, by their columns."""
-    return run[[str(name).startswith(f"param.{_METHOD}") for name in run.index]].dropna().to_dict()
-
-
-def agree(fields: Mapping[str, str], others: Mapping[str, str]) -> bool:
-    """Whether two methods have the same value in every field that both have."""
-    return all(others.get(name, value) == value for name, value in fields.items())
+def agree(run: Mapping[Any, Any], other: Mapping[Any, Any]) -> bool:
+    """Whether the methods of two runs have the same value in every field that both have."""
+    fields = [name for name in run if str(name).startswith(FIELD)]
+    return all(run[name] == other[name] for name in fields if pd.notna(run[name]) and pd.notna(other[name]))
 
 
 def _differences(
@@ -98,11 +96,13 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
         n = 1) for each of `NUMBERS`; selection and target_labels ("no", or what they were used for).
     """
     rows = []
-    for key, cell in runs.groupby(CELL):
+    title = f"tag.{names.PAIR_TITLE}"
+    shown = list(dict.fromkeys([*CELL, "seed", "status", "selection", title, TARGET, *NUMBERS, *PROVENANCE]))
+    for key, cell in runs[shown].groupby(CELL):  # a copy of every other column is what would take time
         row = dict(zip(CELL, key, strict=True))
         valued = cell[cell[TARGET].notna() & (cell["status"] == FINISHED)]
         lost = sorted(set(cell["seed"]) - set(valued["seed"]))
-        row |= {"pair_title": cell[f"tag.{names.PAIR_TITLE}"].iloc[-1], "n": len(valued)}
+        row |= {"pair_title": cell[title].iloc[-1], "n": len(valued)}
         row |= {"planned": len(valued) + len(lost), "seeds": _list(sorted(valued["seed"])), "lost": _list(lost)}
         for name in NUMBERS:
             values = valued[name].astype(float)

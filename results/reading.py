@@ -1,19 +1,19 @@
 """Recorded runs out of the MLflow store: one row a run."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from experiments.errors import BadInput, unknown
-from experiments.record import names
+from experiments.record import names, sqlite
 from experiments.record.store import answering
 from results.provenance import PROVENANCE, read_provenance
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
 
 FINISHED = "finished"
 _ENDED = (FINISHED, "failed", "killed")
@@ -96,25 +96,32 @@ def search(client: "MlflowClient", experiment_ids: list[str], kind: str = "run")
     Raises:
         Unreachable: the store failed.
     """
-    rows: list[dict[str, Any]] = []
-    token = None
     with answering("the MLflow store does not list its runs"):
-        while True:
-            page = client.search_runs(
-                experiment_ids, f"tags.{names.KIND} = '{kind}'", order_by=["start_time ASC"], page_token=token
-            )
-            rows += map(_row, page)  # MLflow's own objects are ten times as large
-            token = page.token
-            if not token:
-                return rows
+        found = sqlite.read_runs(experiment_ids, kind)
+        return list(map(_flatten, _page(client, experiment_ids, kind) if found is None else found))
 
 
-def _row(run: "Run") -> dict[str, Any]:
-    row: dict[str, Any] = {"run_id": run.info.run_id, "experiment_id": run.info.experiment_id}
-    row |= {"status": run.info.status.lower(), "artifacts": run.info.artifact_uri}
-    row |= {"start": _timestamp(run.info.start_time), "end": _timestamp(run.info.end_time)}
-    for kind, values in (("param", run.data.params), ("metric", run.data.metrics), ("tag", run.data.tags)):
-        row |= {f"{kind}.{name}": value for name, value in values.items()}
+def _page(client: "MlflowClient", experiment_ids: list[str], kind: str) -> Iterator[dict[str, Any]]:
+    # As `sqlite.read_runs`, from any store, page by page: MLflow's own objects are ten times as large.
+    token = None
+    while True:
+        page = client.search_runs(
+            experiment_ids, f"tags.{names.KIND} = '{kind}'", order_by=["start_time ASC"], page_token=token
+        )
+        for run in page:
+            parts = {"params": run.data.params, "metrics": run.data.metrics, "tags": run.data.tags}
+            yield dict(run.info) | parts
+        token = page.token
+        if not token:
+            return
+
+
+def _flatten(run: dict[str, Any]) -> dict[str, Any]:
+    row = {"run_id": run["run_id"], "experiment_id": run["experiment_id"]}
+    row |= {"status": run["status"].lower(), "artifacts": run["artifact_uri"]}
+    row |= {"start": _timestamp(run["start_time"]), "end": _timestamp(run["end_time"])}
+    for part in ("params", "metrics", "tags"):
+        row |= {f"{part.removesuffix('s')}.{name}": value for name, value in run[part].items()}
     return row
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from results.across import average_pairs
-from results.cells import CELL, LOWER, TARGET, UPPER, agree, list_fields, name_uses
+from results.cells import CELL, FIELD, LOWER, TARGET, UPPER, agree, name_uses
 from results.gap import cover_gap
 from results.reading import FINISHED
 
@@ -83,14 +83,18 @@ def match_anchors(runs: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, dict[str, 
         field such as label smoothing differs, a difference would be that field's, too.
     """
     finished = runs[(runs["status"] == FINISHED) & runs[TARGET].notna()]
-    for _, group in finished.groupby(["pair", "recipe"]):
-        cells = [(str(name), cell) for (name, _), cell in group.groupby(["method", "variant"])]
-        anchors = [(name, list_fields(cell.iloc[0]), cell) for name, cell in cells if name in (LOWER, UPPER)]
-        for method, cell in cells:
-            if method not in (LOWER, UPPER):
-                own = list_fields(cell.iloc[0])
-                agreed = [(name, anchor) for name, fields, anchor in anchors if agree(own, fields)]
-                yield cell, {which: [anchor for name, anchor in agreed if name == which] for which in (LOWER, UPPER)}
+    is_field = finished.columns.str.startswith(FIELD)
+    firsts = finished.drop_duplicates(CELL)
+    keys = firsts[CELL].itertuples(index=False, name=None)
+    fields = dict(zip(keys, firsts.loc[:, is_field].to_dict("records"), strict=True))
+    others = ~finished.columns.str.startswith("param.")  # a copy of every parameter is what would take time
+    for place, group in finished.loc[:, others].groupby(["pair", "recipe"]):
+        cells = {(*place, *own): cell for own, cell in group.groupby(["method", "variant"])}
+        anchors = [key for key in cells if key[2] in (LOWER, UPPER)]
+        for key, cell in cells.items():
+            if key not in anchors:
+                agreed = [anchor for anchor in anchors if agree(fields[key], fields[anchor])]
+                yield cell, {name: [cells[each] for each in agreed if each[2] == name] for name in (LOWER, UPPER)}
 
 
 def _by_seed(cell: pd.DataFrame) -> pd.Series:

@@ -192,3 +192,25 @@ def test_what_is_not_as_usual_goes_through_the_client(client, runs, monkeypatch,
 def test_the_tables_of_the_pinned_mlflow_are_those_that_it_was_written_for(client):
     with sqlite3.connect(names.sqlite_path()) as database:
         assert database.execute("SELECT version_num FROM alembic_version").fetchall() == [(sqlite.SCHEMA,)]
+
+
+def test_runs_are_read_as_the_client_reads_them(client):
+    other, toy = (client.create_experiment(name) for name in ("other", "toy"))
+    for number, (experiment_id, kind) in enumerate([(toy, "run"), (toy, "run"), (other, "run"), (toy, "trial")]):
+        run_id = client.create_run(experiment_id, start_time=7 - number // 2, tags={names.KIND: kind}).info.run_id
+        client.log_param(run_id, "b", "None")
+        client.log_param(run_id, "a", number)
+        for step, value in enumerate((number, math.nan, -math.inf, math.inf)[: number + 1]):
+            client.log_metric(run_id, "z", value, step=step)
+    client.delete_run(client.create_run(toy, tags={names.KIND: "run"}).info.run_id)
+    client.set_terminated(client.create_run(toy, tags={names.KIND: "run"}).info.run_id, "FAILED")
+
+    for asked in ([toy], [other], [toy, other], []):
+        for kind in ("run", "trial", "study"):
+            found = sqlite.read_runs(asked, kind)
+            expected = client.search_runs(asked, f"tags.kind = '{kind}'", order_by=["start_time ASC"]) if asked else []
+            assert [run["run_id"] for run in found] == [run.info.run_id for run in expected]
+            for run, whole in zip(found, expected, strict=True):
+                parts = {"params": whole.data.params, "metrics": whole.data.metrics, "tags": whole.data.tags}
+                assert {name: repr(run.pop(name)) for name in parts} == {n: repr(part) for n, part in parts.items()}
+                assert run == {name: dict(whole.info)[name] for name in run}

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from experiments.errors import BadInput
-from experiments.record import names
+from experiments.record import names, sqlite
 from experiments.record.store import Unreachable, open_client
 from results.artifacts import fetch, read_curves, read_evaluations
-from results.reading import RecordedRuns, list_experiments, read_runs
+from results.reading import RecordedRuns, list_experiments, read_runs, search
 
 
 def read(name: str) -> RecordedRuns:
@@ -33,8 +33,20 @@ def test_ended_runs_are_rows_and_the_others_are_counted(store: Path) -> None:
 def test_pages_of_the_store_are_read_to_the_end(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     client = open_client(create=False)
     whole = client.search_runs
+    monkeypatch.setattr(sqlite, "SCHEMA", "another")
     monkeypatch.setattr(client, "search_runs", lambda *args, **options: whole(*args, max_results=4, **options))
     assert len(read_runs(client, "toy").runs) == 16
+
+
+def test_the_file_is_read_as_the_client_reads_it(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = open_client(create=False)
+    every = [each.experiment_id for each in client.search_experiments()]
+    fast = search(client, every)
+    monkeypatch.setattr(sqlite, "SCHEMA", "another")
+    slow = search(client, every)
+    assert len(fast) > 18
+    assert [list(run) for run in fast] == [list(run) for run in slow]  # columns in the same order, too
+    pd.testing.assert_frame_equal(pd.DataFrame(fast), pd.DataFrame(slow))
 
 
 def test_experiments_are_listed(store: Path) -> None:
@@ -122,6 +134,7 @@ def test_a_store_that_dies_later_is_one_line(store: Path, monkeypatch: pytest.Mo
         raise ConnectionError("gone\nwith a long story")
 
     monkeypatch.setattr(client, "search_runs", fail)
+    monkeypatch.setattr(sqlite, "SCHEMA", "another")
     with pytest.raises(Unreachable, match=r"^the MLflow store does not list its runs: gone$"):
         read_runs(client, "toy")
 

@@ -1,20 +1,21 @@
-"""A run into MLflow's own SQLite file in one transaction: what is new of it is there whole or not at all.
+"""MLflow's own SQLite file without its client: a run in one transaction, whole or not at all, and many runs read.
 
-Through MLflow's client the same rows take 20 transactions and more than ten times the CPU, most of it for an object a
-point. Where anything is not as it was when this was written, nothing is written, and the client is taken.
+Through the client the same rows take 20 transactions and more than ten times the CPU, most of it for an object a point;
+read, an object a number. Where anything is not as it was when this was written, the client is taken.
 """
 
 import math
 import shutil
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from experiments.record import names
+from experiments.record.store import open_file
 from experiments.record.whole import Whole
 
 SCHEMA = "dc11669786a5"  # the version of MLflow's tables that these statements are written for
@@ -54,7 +55,7 @@ def write_run(
     if path is None or any(length > most for length, most in zip(lengths, (LONGEST_PARAM, LONGEST_TAG), strict=True)):
         return None
     with _writing(path) as database:
-        if database.execute("SELECT version_num FROM alembic_version").fetchall() != [(SCHEMA,)]:
+        if not _is_known(database):
             return None
         [(location, stage)] = database.execute(
             "SELECT artifact_location, lifecycle_stage FROM experiments WHERE experiment_id = ?", (int(experiment_id),)
@@ -70,6 +71,46 @@ def write_run(
                 conflict = UPSERT.get(table, "ON CONFLICT DO NOTHING")
                 database.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks}) {conflict}", rows)
     return run_id
+
+
+def read_runs(experiment_ids: Sequence[str], kind: str) -> list[dict[str, Any]] | None:
+    """What MLflow's client finds of active runs of a kind, the oldest first.
+
+    Returns:
+        A run each: run_id, experiment_id, status, artifact_uri, start_time and end_time (ms), and by name its params,
+        metrics (the last value of each) and tags; None where the client must be taken.
+    """
+    path = names.sqlite_path()
+    if path is None:
+        return None
+    wanted = f"SELECT run_uuid FROM runs WHERE experiment_id IN ({', '.join('?' * len(experiment_ids))})"
+    asked = [int(experiment_id) for experiment_id in experiment_ids]
+    with closing(open_file(path)) as database:
+        if not _is_known(database):
+            return None
+        found = database.execute(
+            "SELECT run_uuid, CAST(experiment_id AS TEXT), status, artifact_uri, start_time, end_time FROM runs"
+            f" WHERE run_uuid IN ({wanted}) AND lifecycle_stage = 'active' AND run_uuid IN"
+            " (SELECT run_uuid FROM tags WHERE key = ? AND value = ?)"
+            " ORDER BY start_time IS NULL, start_time, run_uuid",
+            [*asked, names.KIND, kind],
+        )
+        columns = ("run_id", "experiment_id", "status", "artifact_uri", "start_time", "end_time")
+        runs: dict[str, dict[str, Any]] = {row[0]: dict(zip(columns, row, strict=True)) for row in found}
+        last = "iif(is_nan, NULL, value)"
+        for table, value in (("params", "value"), ("latest_metrics", last), ("tags", "value")):
+            part = table.removeprefix("latest_")
+            for run in runs.values():
+                run[part] = {}
+            every = f"SELECT run_uuid, key, {value} FROM {table} WHERE run_uuid IN ({wanted}) ORDER BY rowid"
+            for run_id, name, number in database.execute(every, asked):
+                if run_id in runs:
+                    runs[run_id][part][name] = math.nan if number is None else number
+    return list(runs.values())
+
+
+def _is_known(database: sqlite3.Connection) -> bool:
+    return database.execute("SELECT version_num FROM alembic_version").fetchall() == [(SCHEMA,)]
 
 
 @contextmanager

@@ -125,7 +125,7 @@ def _ensure_sqlite(path: Path) -> None:
                 if not path.exists():
                     _create_sqlite(path)
     try:
-        with closing(_open_file(path)) as connection:
+        with closing(open_file(path)) as connection:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             runs = connection.execute("SELECT count(*) FROM runs").fetchone()[0] if "runs" in tables else 0
             whole = "alembic_version" in tables and connection.execute("SELECT * FROM alembic_version").fetchone()
@@ -136,8 +136,11 @@ def _ensure_sqlite(path: Path) -> None:
         raise BadInput(f"MLflow store {path} was left half made ({kept}); move it away and give the command again")
 
 
-def _open_file(path: Path) -> sqlite3.Connection:
-    # Writable where it can be: a process killed in mid-write has left a journal, and reading undoes what it had begun.
+def open_file(path: Path) -> sqlite3.Connection:
+    """The store's file, to be read.
+
+    Writable where it can be: a process killed in mid-write has left a journal, and reading undoes what it had begun.
+    """
     mode = "rw" if os.access(path, os.W_OK) else "ro"
     return sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True)
 
@@ -169,7 +172,7 @@ def find_states(client: "MlflowClient", run_ids: Sequence[str]) -> dict[str, str
             runs = client.search_runs(experiment_ids, f"attributes.run_id IN ({wanted})", 3, len(asked))
             found |= {run.info.run_id: run.info.status for run in runs}
         else:
-            with closing(_open_file(path)) as database:
+            with closing(open_file(path)) as database:
                 marks = ", ".join("?" * len(asked))
                 found |= dict(database.execute(f"SELECT run_uuid, status FROM runs WHERE run_uuid IN ({marks})", asked))
     return found

@@ -53,7 +53,7 @@ def describe_trials_view(objective: str) -> tuple[str, str]:
 
     The page nests runs only while it sorts them by their begin; nested, its charts show the study alone.
     """
-    shown = [objective, *(name for name in _METRICS if name != objective)]
+    shown = dict.fromkeys((objective, names.TARGET_ACCURACY, names.SOURCE_ACCURACY))
     changes = {
         "searchFilter": f"tags.{names.KIND} = 'trial'",
         "orderByKey": f"metrics.`{objective}`",

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.record import names
-from results.cells import LOWER, UPPER, agree, list_fields
+from results.cells import LOWER, UPPER, agree
 from results.drawing.base import CLASS_COLOURS, DOMAIN_COLOURS, GREY, Material, styled
 from results.selecting import at_step
 from results.words import title_method
@@ -52,9 +52,8 @@ def choose_runs(runs: pd.DataFrame) -> dict[str, str]:
     sources = runs[runs["method"] == LOWER]
     between = runs[~runs["method"].isin([LOWER, UPPER])].sort_values(["method", "variant", "seed"])
     for run_id, after in between.iterrows():
-        fields = list_fields(after)
         same_seed = sources[sources["seed"] == after["seed"]]
-        agreed = [(own, before) for own, before in same_seed.iterrows() if agree(fields, list_fields(before))]
+        agreed = [(own, before) for own, before in same_seed.iterrows() if agree(after.to_dict(), before.to_dict())]
         if len(agreed) == 1:
             [(own, before)] = agreed
             return {
