@@ -18,7 +18,7 @@ from results.delivering import deliver_report, deliver_run_figures
 from results.drawing import FIGURES, Draw
 from results.drawing.base import to_png, to_svg
 from results.formats import FORMATS
-from results.formats.console import render_grid
+from results.formats.console import show
 from results.formats.csv import render_csv
 from results.table import Request, Table, make_table
 
@@ -57,7 +57,7 @@ def build(
     draws = [find_figure(name) for name in request.figures]
     client = open_client(create=False)
     table = make(client, request)
-    show(table, console)
+    show(table.document, console)
 
     stem = plain(request.name)
     into = into or names.runs_root() / "reports" / stem
@@ -80,20 +80,6 @@ def build(
         experiment_id = ensure_experiment(client, request.name)
         deliver_report(client, experiment_id, sent, tables[f"{stem}.md"].decode(), request.command)
     return files
-
-
-def show(table: Table, console: Console) -> None:
-    """Print the table in at most 80 columns, its comparisons, and how to read both."""
-    for grid in table.document.grids:
-        if grid.rows:
-            console.print(grid.title, style="italic", highlight=False)
-            for rendered in render_grid(grid):
-                console.print(rendered, "")
-    if not any("verdict" in grid.headings for grid in table.document.grids if grid.rows):  # which says the same
-        for line in table.document.sentences:
-            console.print(line, markup=False, highlight=False)
-    for line in [*table.document.notes, table.document.origin]:
-        console.print(line, style="dim", markup=False, highlight=False)
 
 
 def render(table: Table, stem: str, pictures: dict[str, bytes]) -> dict[str, bytes]:

@@ -13,7 +13,7 @@ class Grid:
     names: int
     """How many columns are names; the others are aligned to the right."""
     groups: list[str]
-    """What each row belongs to: its pair, as printed; rows of one group stand together."""
+    """What each row belongs to: its pair, as printed; rows of one group stand together. Empty where there is none."""
 
 
 @dataclass(frozen=True)

@@ -189,12 +189,17 @@ def replay(launch: "Launch") -> int:
 def report(launch: "Launch") -> int:
     from experiments.record.files import write_atomically
     from experiments.record.folder import folder_of, is_finished
+    from experiments.record.store import Unreachable, open_client
     from experiments.work.bundles import bundle
     from experiments.work.driver import work_off
     from results.atlas import CONFIRMED
-    from sweeps.report import draw_sample, list_contenders, names_default, write_report
+    from results.formats import FORMATS
+    from results.formats.console import show as show_document
+    from sweeps.document import describe_study
+    from sweeps.report import draw_sample, list_contenders, names_default
     from sweeps.status import open_begun
     from sweeps.study import completed, folder_of_study, suggested
+    from sweeps.tracking import keep_report
 
     exit_code = 0
     for sweep in launch.sweeps:
@@ -218,11 +223,19 @@ def report(launch: "Launch") -> int:
         failed = [each for each in contenders if not all(is_finished(folder_of(run.hash)) for run in each.runs)]
         if outcome.interrupted or outcome.in_use or any(names_default(each) for each in failed):
             return outcome.exit_code
-        path = folder_of_study(sweep.study_name) / "report.md"
-        text = write_report(sweep, study, [each for each in contenders if each not in failed], sample, failed)
-        write_atomically(path, text.encode())
-        say(console, text)
-        say(console, f"report: {path}")
+        folder, done = folder_of_study(sweep.study_name), [each for each in contenders if each not in failed]
+        figures = sorted((folder / "figures").glob("*.png"))
+        document = describe_study(sweep, study, done, sample, failed, figures)
+        show_document(document, console)
+        files = [folder / f"report.{ending}" for ending in FORMATS]
+        for path, render in zip(files, FORMATS.values(), strict=True):
+            write_atomically(path, render(document).encode())
+            say(console, f"report: {path}")
+        try:
+            keep_report(open_client(), sweep, files)
+        except Unreachable as error:
+            say(console, f"not in MLflow: {error}", "red")
+            exit_code = 1
     return exit_code
 
 

@@ -1,7 +1,6 @@
-"""What a study shows: who won, by how much on seeds that the search has not seen, and what that is worth."""
+"""What a study shows: who is confirmed on seeds that the search has not seen, and what validators and pruning cost."""
 
 import dataclasses
-import math
 import random
 import statistics
 import warnings
@@ -17,10 +16,9 @@ from experiments.methods import Adversarial
 from experiments.record.folder import folder_of, is_finished
 from experiments.validators import VALIDATORS
 from grl import presets
-from results.statistics import LEVEL, Estimate, estimate_paired, holm
 from sweeps.pruning import plan_stages
 from sweeps.spaces import with_alpha
-from sweeps.study import SHOWN, completed, read_last, read_last_seen, suggested
+from sweeps.study import completed, read_last, read_last_seen, suggested
 from sweeps.sweep import Sweep
 
 FRESH = 1000  # the first seed of the confirmation; searches count from 0
@@ -166,92 +164,3 @@ def importances(study: optuna.Study) -> dict[str, float]:
             return optuna.importance.get_param_importances(study, evaluator=evaluator)
     except (ValueError, RuntimeError):  # too few trials, or no spread
         return {}
-
-
-def write_report(
-    sweep: Sweep,
-    study: optuna.Study,
-    contenders: Sequence[Contender],
-    sample: Sequence[FrozenTrial] = (),
-    failed: Sequence[Contender] = (),
-) -> str:
-    """The report in Markdown; every run of the contenders must be done, and the recipe is one of them.
-
-    Args:
-        sweep: What was searched.
-        study: What came of it.
-        contenders: As `list_contenders` gives them.
-        sample: Of the pruned trials; those that did not fail were trained to their end.
-        failed: Contenders of which a run has failed.
-    """
-    trials, best, search = completed(study), study.best_trial, sweep.search
-    accuracies = {contender.name: contender.accuracies(search.reported) for contender in contenders}
-    promised, default = best.user_attrs[search.reported], next(each.name for each in contenders if names_default(each))
-    first = next((name for name in accuracies if f"trial {best.number}" in name.split(" = ")), None)
-    compared = {name: estimate_paired(each, accuracies[default]) for name, each in accuracies.items()}
-    adjusted = dict(zip(compared, holm([each.p_value for each in compared.values()]), strict=True))
-    lines = [
-        f"# {sweep.study_name}",
-        "",
-        f"Recipe: {sweep.recipe.title}. {len(trials)} trials of {search.seeds} seeds, sampler {search.sampler}, "
-        f"objective {search.objective} at the last step"
-        + (" (**chosen by target labels**)." if search.sees_target_labels else "; no target label was used to choose."),
-        "",
-    ]
-    if first is None:
-        lines += [f"**The search chose {best.user_attrs[SHOWN]}, which failed on fresh seeds.**", ""]
-    else:
-        winner = accuracies[first]
-        lines += [
-            f"**{conclude(best.user_attrs[SHOWN], compared[first], len(winner))}**",
-            "",
-            f"In the search, trial {best.number} reached a target accuracy of {promised:.3f}; on {len(winner)} fresh "
-            f"seeds it is {winner.mean():.3f}: the search was optimistic by {promised - winner.mean():+.3f}.",
-            "",
-        ]
-    if search.pruner != "none":
-        lines += [describe_pruning(sweep, study, sample), ""]
-    lines += [
-        f"| on fresh seeds, on {sweep.recipe.pair} | target accuracy | seeds' values | less the recipe | 95 % interval "
-        "| p, Holm |",
-        "| --- | ---: | --- | ---: | ---: | ---: |",
-    ]
-    for name, values in sorted(accuracies.items(), key=lambda item: -item[1].mean()):
-        spread = f" ± {values.std(ddof=1):.3f}" if len(values) > 1 else ""
-        each, shown = " ".join(f"{value:.3f}" for value in values), f"**{name}**" if name == first else name
-        less = ["", "", ""]
-        if name != default:
-            mean, low, high, _ = compared[name]
-            less[0] = f"{mean:+.3f}"
-            less[1:] = ["", ""] if math.isnan(low) else [f"{low:+.3f} to {high:+.3f}", f"{adjusted[name]:.3f}"]
-        lines.append(f"| {shown} | {values.mean():.3f}{spread} | {each} | {' | '.join(less)} |")
-    lines += [f"| {contender.name} | failed | | | | |" for contender in failed]
-    lines += ["", "p: paired t-test over seeds, adjusted over this table's comparisons (Holm)."]
-    if families := best_of_families(trials):
-        lines += ["", "| family | trials | best objective | its setting | its target accuracy in hindsight |"]
-        lines += ["| --- | ---: | ---: | --- | ---: |"]
-    for family, top in families.items():
-        count = sum(trial.params.get("schedule") == family for trial in trials)
-        hindsight = top.user_attrs[search.reported]
-        lines.append(f"| {family} | {count} | {top.value:.4f} | {top.user_attrs[SHOWN]} | {hindsight:.3f} |")
-    lines += ["", "| validator | regret: best trial's target accuracy less the chosen one's |", "| --- | ---: |"]
-    lines += [f"| {name} | {cost:.3f} |" for name, cost in regrets(sweep, trials).items()]
-    if shares := importances(study):
-        lines += ["", "| parameter | share of the objective's variance |", "| --- | ---: |"]
-        lines += [f"| {name} | {share:.2f} |" for name, share in shares.items()]
-    return "\n".join(lines) + "\n"
-
-
-def conclude(setting: str, compared: Estimate, seeds: int) -> str:
-    """The one sentence: what was chosen, and whether it differs from the recipe by more than noise.
-
-    The winner was named before its fresh seeds were trained: one test, at its own level.
-    """
-    difference, low, high, p_value = compared
-    if math.isnan(p_value):
-        return f"The search chose {setting}. With {seeds} fresh seeds nothing can be said of its difference."
-    evidence = f"{difference:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}, p = {p_value:.3f}, n = {seeds}"
-    if p_value < LEVEL:
-        side = "above" if difference > 0 else "below"
-        return f"The search chose {setting}: on fresh seeds it is {side} the recipe as it is ({evidence})."
-    return f"The search chose {setting}: no difference from the recipe as it is beyond noise ({evidence})."

@@ -67,6 +67,19 @@ def report_study(
         client.set_terminated(above, status)
 
 
+def keep_report(client: "MlflowClient", sweep: Sweep, files: Sequence[Path]) -> None:
+    """Put the files of a report beside the figures of the study.
+
+    Raises:
+        Unreachable: the store did not take them.
+    """
+    with answering(f"MLflow store {names.shown_uri()} did not take the report of {sweep.study_name}"):
+        experiment_id = ensure_experiment(client, f"sweep_{sweep.name}")
+        above = ensure_parent(client, experiment_id, (sweep.study_name,), None)
+        for path in files:
+            client.log_artifact(above, str(path), "report")
+
+
 def _list_trials(client: "MlflowClient", experiment_id: str, above: str) -> "dict[str, Run]":
     # What MLflow has of the study's trials, by their paths.
     found, token = [], None

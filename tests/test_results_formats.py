@@ -1,5 +1,6 @@
 import doctest
 import io
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -157,6 +158,19 @@ def test_latex_escapes_every_command() -> None:
         r"\{\#\} \textasciitilde{} & 1 \\"
     )
     assert text.count(r"\begin{") == text.count(r"\end{") == 2
+
+
+def test_latex_breaks_what_is_longer_than_a_page() -> None:
+    """Groups stay whole where they fit; no row is lost, doubled or moved; what is read stands outside of captions."""
+    groups = [pair for pair, count in (("a", 30), ("b", 12), ("c", 95), ("d", 1)) for _ in range(count)]
+    rows = [[f"row{number}", "1"] for number in range(len(groups))]
+    text = latex.render(Document("long", [Grid("accuracies", ["method", "n"], rows, 1, groups)], ["so"], ["n"], "x"))
+    assert re.findall(r"row\d+", text) == [row[0] for row in rows]
+    assert [part.count(r"& 1 \\") for part in text.split(r"\begin{table}")[1:]] == [30, 12, 40, 40, 16]
+    assert text.count(", continued.}") == 4
+    assert len(set(re.findall(r"\\label{(.*)}", text))) == 5
+    assert max(map(len, re.findall(r"\\caption{(.*)}", text))) < 40
+    assert text.endswith("\\noindent so.\\par\n\\noindent n.\\par\n\\noindent x.\\par}\n")
 
 
 def test_latex_names_its_pairs_and_has_booktabs_rules() -> None:

@@ -1,3 +1,5 @@
+import base64
+
 import numpy as np
 import pytest
 from optuna.trial import create_trial
@@ -10,12 +12,16 @@ from experiments.work import driver
 from experiments.work.driver import Outcome
 from experiments.work.run import train_runs
 from grl.schedules import Constant
+from results.document import Document
+from sweeps import document as documents
 from sweeps import report as reporting
 from sweeps.__main__ import report
+from sweeps.document import describe_study
 from sweeps.launch import Launch
 from sweeps.replay import replay_trial
-from sweeps.report import FRESH, describe_pruning, list_contenders, regrets, write_report
-from sweeps.study import Study, read_last
+from sweeps.report import FRESH, describe_pruning, list_contenders, regrets
+from sweeps.study import Study, folder_of_study, read_last
+from sweeps.tracking import report_study
 from tests.support.small_sweeps import Pretend, drive, small_sweep
 
 
@@ -45,13 +51,42 @@ def test_the_report_says_what_was_measured(study):
     sweep, optuna_study = study
     contenders = list_contenders(sweep, optuna_study, 2)
     train_runs([run for contender in contenders for run in contender.runs])
-    text = write_report(sweep, optuna_study, contenders)
+    document = describe_study(sweep, optuna_study, contenders)
     values = [read_last(run)["target_accuracy"] for run in contenders[0].runs]
-    assert f"on 2 fresh seeds it is {np.mean(values):.3f}" in text
+    said = " ".join([*document.sentences, *document.notes])
+    assert f"on 2 fresh seeds it is {np.mean(values):.3f}" in said
     promised = optuna_study.best_trial.user_attrs["target_accuracy"]
-    assert f"the search was optimistic by {promised - np.mean(values):+.3f}" in text
-    assert "no target label was used to choose" in text
-    assert ("beyond noise" in text) or ("on fresh seeds it is" in text)
+    assert f"the search was optimistic by {promised - np.mean(values):+.3f}" in said
+    assert "no target label was used to choose" in said
+    assert ("beyond noise" in said) or ("on fresh seeds it is" in said)
+    assert "`python -m sweeps report small`" in document.origin
+    confirmed, seeds, *_ = document.grids
+    row = next(row for row in confirmed.rows if row[0] == contenders[0].name)
+    assert row[1] == f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
+    assert next(row for row in seeds.rows if row[0] == contenders[0].name)[1:] == [f"{value:.3f}" for value in values]
+
+
+def test_the_report_is_a_page_that_mlflow_keeps_too(client, study, monkeypatch, capsys):
+    """In every format, with the figures inside the page; and each contender is trained once."""
+    monkeypatch.setenv("COLUMNS", "80")
+    sweep, optuna_study = study
+    report_study(client, sweep, optuna_study, "FINISHED")
+    folder = folder_of_study(sweep.study_name)
+    (folder / "figures").mkdir()
+    (folder / "figures" / "history.png").write_bytes(b"a picture")
+    assert report(Launch([sweep], number=2)) == 0
+    page = (folder / "report.html").read_text()
+    assert base64.b64encode(b"a picture").decode() in page
+    winner = f"trial {optuna_study.best_trial.number}"
+    for ending in ("md", "tex", "html"):
+        assert winner in (folder / f"report.{ending}").read_text()
+    shown = capsys.readouterr().out
+    assert "on fresh seeds" in shown
+    assert max(map(len, (line for line in shown.splitlines() if winner in line and "report" not in line))) <= 80
+    [kept] = client.search_runs([client.get_experiment_by_name("sweep_small").experiment_id], "tags.kind = 'study'")
+    assert {each.path for each in client.list_artifacts(kept.info.run_id, "report")} == {
+        f"report/report.{ending}" for ending in ("md", "tex", "html")
+    }
 
 
 def test_regret_is_what_a_choice_costs(study):
@@ -92,7 +127,8 @@ def test_what_did_not_come_into_mlflow_is_said(runs, monkeypatch, capsys):
     drive(Study(sweep), Pretend())
     monkeypatch.setattr(driver, "work_off", lambda *_args, **_options: Outcome(undelivered="the store is away"))
     monkeypatch.setattr(reporting, "list_contenders", lambda *_: [])
-    monkeypatch.setattr(reporting, "write_report", lambda *_: "what was found")
+    found = Document("small", [], ["what was found"], [], "somewhere")
+    monkeypatch.setattr(documents, "describe_study", lambda *_: found)
     assert report(Launch([sweep])) == 1
     said = capsys.readouterr().out
     assert "not in MLflow: the store is away" in said

@@ -1,12 +1,27 @@
 """A document in a terminal of 80 columns."""
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from results.document import Grid
+from results.document import Document, Grid
 
 TERMINAL = 80
+
+
+def show(document: Document, console: Console) -> None:
+    """Print the grids in at most 80 columns, what they show, and how to read them."""
+    for grid in document.grids:
+        if grid.rows:
+            console.print(grid.title, style="italic", highlight=False)
+            for rendered in render_grid(grid):
+                console.print(rendered, "")
+    if not any("verdict" in grid.headings for grid in document.grids if grid.rows):  # which says the same
+        for line in document.sentences:
+            console.print(line, markup=False, highlight=False)
+    for line in [*document.notes, document.origin]:
+        console.print(line, style="dim", markup=False, highlight=False)
 
 
 def render_grid(grid: Grid) -> list[Table]:
@@ -22,7 +37,7 @@ def render_grid(grid: Grid) -> list[Table]:
         widths[place] = max(min(widths[place], widths[place] - excess), min(widths[place], len("source only")))
     tables = []
     for group in dict.fromkeys(grid.groups):
-        title = Text(group, style="bold")
+        title = Text(group, style="bold") if group else None
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
         for number, (heading, width) in enumerate(zip(grid.headings, widths, strict=True)):
             table.add_column(heading, width=width, justify="left" if number < grid.names else "right", overflow="fold")

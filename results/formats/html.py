@@ -33,8 +33,8 @@ for (const head of document.querySelectorAll("thead th")) head.onclick = () => {
   const compare = (a, b) => { const [x, y] = [key(a), key(b)];
     return x[0] - y[0] || x[1] - y[1] || x[2].localeCompare(y[2]); };
   for (const body of head.closest("table").tBodies) {
-    const rows = [...body.rows].slice(1).sort((a, b) => up ? compare(a, b) : compare(b, a));
-    body.append(...rows);
+    const rows = [...body.rows].filter(row => !row.querySelector("th"));
+    body.append(...rows.sort((a, b) => up ? compare(a, b) : compare(b, a)));
   }
 };
 """
@@ -74,7 +74,8 @@ def _table(grid: Grid) -> str:
         )
 
     bodies = [
-        f'<tbody><tr><th class="group" colspan="{len(grid.headings)}">{escape(group)}</th></tr>'
+        "<tbody>"
+        + f'<tr><th class="group" colspan="{len(grid.headings)}">{escape(group)}</th></tr>' * bool(group)
         + "\n".join(f"<tr>{cells('td', row)}</tr>" for _, row in rows)
         + "</tbody>"
         for group, rows in groupby(zip(grid.groups, grid.rows, strict=True), key=lambda row: row[0])

@@ -1,6 +1,7 @@
 r"""A document in LaTeX, to be read with \input; needs booktabs alone."""
 
 import re
+from dataclasses import replace
 from itertools import groupby
 
 from results.document import Document, Grid
@@ -13,25 +14,51 @@ _SPECIAL = {
 }  # fmt: skip
 
 
+ROWS = 40  # about what a page holds
+
+
 def render(document: Document) -> str:
-    r"""A table environment for each grid, the caption of the first with sentences and notes; origin as a comment."""
+    r"""A table environment for each grid, several for one that is longer than a page; then, as text, what is shown and
+    how to read it, which would be too long for a caption."""
     origin = " ".join(document.origin.split())
     head = f"% {origin}\n% needs \\usepackage{{booktabs}} and \\usepackage[T1]{{fontenc}}\n"
-    caption = " ".join(f"{_code_set(line)}." for line in [*document.notes, document.origin])
-    tables = [
-        _render_grid(grid, caption if place == 0 else f"{escape(grid.title.capitalize())}.", f"{document.name}-{place}")
-        for place, grid in enumerate(grid for grid in document.grids if grid.rows)
+    parts = [part for grid in document.grids if grid.rows for part in _split(grid)]
+    tables = [_render_grid(grid, f"{document.name}-{place}") for place, grid in enumerate(parts)]
+    lines = [*document.sentences, *document.notes, document.origin]
+    text = "\n".join(rf"\noindent {_code_set(line.removesuffix('.'))}.\par" for line in lines)
+    return head + "\n".join([*tables, rf"{{\footnotesize\raggedright{chr(10)}{text}}}", ""])
+
+
+def _split(grid: Grid) -> list[Grid]:
+    # Where a page ends: between groups, and within one only where it alone is longer.
+    parts: list[list[int]] = [[]]
+    for _, places in groupby(range(len(grid.rows)), key=lambda place: grid.groups[place]):
+        group = list(places)
+        if parts[-1] and len(parts[-1]) + len(group) > ROWS:
+            parts.append([])
+        for start in range(0, len(group), ROWS):
+            parts[-1] += group[start : start + ROWS]
+            if start + ROWS < len(group):
+                parts.append([])
+    return [
+        replace(
+            grid,
+            title=grid.title if number == 0 else f"{grid.title}, continued",
+            rows=[grid.rows[place] for place in part],
+            groups=[grid.groups[place] for place in part],
+        )
+        for number, part in enumerate(parts)
     ]
-    return head + "\n".join(tables)
 
 
-def _render_grid(grid: Grid, caption: str, label: str) -> str:
+def _render_grid(grid: Grid, label: str) -> str:
     columns = "l" * grid.names + "r" * (len(grid.headings) - grid.names)
-    lines = [r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", rf"\label{{tab:{_plain(label)}}}"]
+    title = grid.title[:1].upper() + grid.title[1:]
+    lines = [r"\begin{table}", r"\centering", rf"\caption{{{escape(title)}.}}", rf"\label{{tab:{_plain(label)}}}"]
     lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", _row(grid.headings), r"\midrule"]
     for place, (group, rows) in enumerate(groupby(zip(grid.groups, grid.rows, strict=True), key=lambda row: row[0])):
         lines += [r"\addlinespace"] * (place > 0)
-        lines += [rf"\multicolumn{{{len(grid.headings)}}}{{l}}{{\textit{{{escape(group)}}}}} \\"]
+        lines += [rf"\multicolumn{{{len(grid.headings)}}}{{l}}{{\textit{{{escape(group)}}}}} \\"] * bool(group)
         lines += [_row(row) for _, row in rows]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
 

@@ -16,7 +16,8 @@ def _render_grid(grid: Grid) -> str:
     rule = ["---"] * (1 + grid.names) + ["---:"] * (len(grid.headings) - grid.names)
     lines = [["pair", *map(escape, grid.headings)], rule]
     lines += [[escape(group), *map(escape, row)] for group, row in zip(grid.groups, grid.rows, strict=True)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    of_pairs = any(grid.groups)
+    return "\n".join(f"| {' | '.join(line if of_pairs else line[1:])} |" for line in lines)
 
 
 def escape(text: str) -> str:
