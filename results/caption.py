@@ -1,6 +1,6 @@
 """What must be known to read a table: where it comes from, how it was made, and what is not in it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
@@ -64,9 +64,12 @@ def describe_rows(runs: pd.DataFrame, cells: pd.DataFrame, left_out: Mapping[str
     if len(protocols) == 1:
         lines.append(f"protocol: {protocols[0]}")
     else:
-        for _, group in runs.groupby("pair"):
-            title = group[f"tag.{names.PAIR_TITLE}"].iloc[-1]
-            lines += [f"protocol of {title}: {protocol}" for protocol in _all(group, names.PROTOCOL)]
+        told = [
+            (group[f"tag.{names.PAIR_TITLE}"].iloc[-1], protocol)
+            for _, group in runs.groupby("pair")
+            for protocol in _all(group, names.PROTOCOL)
+        ]
+        lines += _gather("protocol of", told, runs)
     return lines + _describe_anchors(runs) + describe_mixtures(runs) + _describe_losses(runs, cells, left_out)
 
 
@@ -79,19 +82,19 @@ def _describe_recipes(runs: pd.DataFrame) -> list[str]:
         "optimiser": "{}",
         "lr": "lr {}",
     }
-    lines = []
+    of_pairs = []
     for _, group in runs.groupby("pair"):
         shared = {name: group[f"param.{name}"].unique() for name in words if f"param.{name}" in group}
         told = [words[name].format(values[0]) for name, values in shared.items() if len(values) == 1]
         if told:
-            lines.append(f"recipe of {group[f'tag.{names.PAIR_TITLE}'].iloc[-1]}: {', '.join(told)}")
-    return lines + describe_own(runs)
+            of_pairs.append((group[f"tag.{names.PAIR_TITLE}"].iloc[-1], ", ".join(told)))
+    return _gather("recipe of", of_pairs, runs) + describe_own(runs)
 
 
 def describe_own(runs: pd.DataFrame) -> list[str]:
     """Which parameters of a recipe the methods of a pair have each their own of, and are compared nevertheless."""
     parameters = [name for name in map(str, runs) if name.startswith("param.") and is_shared(name[len("param.") :])]
-    lines = []
+    of_pairs = []
     for (_, recipe), group in runs.groupby(["pair", "recipe"]):
         differing = [name for name in parameters if group[name].fillna("None").nunique() > 1]
         told = []
@@ -102,8 +105,21 @@ def describe_own(runs: pd.DataFrame) -> list[str]:
         if told:
             more = f"; {len(differing) - MOST_TOLD} more" if len(differing) > MOST_TOLD else ""
             title = title_pair(group[f"tag.{names.PAIR_TITLE}"].iloc[-1], str(recipe))
-            lines.append(f"by method on {title}: {'; '.join(told)}{more}")
-    return lines
+            of_pairs.append((title, f"{'; '.join(told)}{more}"))
+    return _gather("by method on", of_pairs, runs)
+
+
+def _gather(words: str, told: Iterable[tuple[str, str]], runs: pd.DataFrame) -> list[str]:
+    # A line for each text, with all the pairs it is told of.
+    titles: dict[str, list[str]] = {}
+    for title, text in told:
+        titles.setdefault(text, []).append(title)
+    recipes, count = len(runs.drop_duplicates(["pair", "recipe"])), runs["pair"].nunique()
+    return [
+        f"{words} {f'all {count} pairs' if len(set(of)) == count == recipes > 1 else ', '.join(dict.fromkeys(of))}: "
+        + text
+        for text, of in titles.items()
+    ]
 
 
 def _describe_anchors(runs: pd.DataFrame) -> list[str]:
@@ -122,12 +138,13 @@ def describe_mixtures(runs: pd.DataFrame) -> list[str]:
     """Which runs stand apart for where they were made, and which are averaged in spite of it."""
     apart = [name for name in PROVENANCE if runs["recipe"].str.contains(rf"(?:^| ){name}=").any()]
     lines = [f"runs of different {' and '.join(apart)} stand apart; with --mixed they share a cell"] if apart else []
-    for _, cell in runs[runs["status"] == FINISHED].groupby(["pair", "recipe"]):
-        for name in PROVENANCE:
+    mixed = []
+    for name in PROVENANCE:
+        for _, cell in runs[runs["status"] == FINISHED].groupby(["pair", "recipe"]):
             if cell[name].nunique() > 1:
                 values = " and ".join(sorted(value or "unknown" for value in cell[name].unique()))
-                lines.append(f"caution: mixed in {cell[f'tag.{names.PAIR_TITLE}'].iloc[-1]}: {name} {values}")
-    return lines
+                mixed.append((cell[f"tag.{names.PAIR_TITLE}"].iloc[-1], f"{name} {values}"))
+    return lines + _gather("caution: mixed in", mixed, runs)
 
 
 def _describe_losses(runs: pd.DataFrame, cells: pd.DataFrame, left_out: Mapping[str, int]) -> list[str]:

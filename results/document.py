@@ -32,3 +32,9 @@ class Document:
     """What only a page that can be unfolded has room for."""
     figures: dict[str, bytes] = field(default_factory=dict)
     """Name -> PNG."""
+
+    @property
+    def unsaid(self) -> list[str]:
+        """The sentences, where no grid says the same."""
+        told = any("verdict" in grid.headings for grid in self.grids if grid.rows)
+        return [] if told else self.sentences

@@ -70,6 +70,16 @@ def test_what_the_runs_of_a_pair_share_is_their_recipe() -> None:
     assert "recipe of a → b: network tiny, 100 steps, lr Constant" in describe_rows(reported, summarise(reported), {})
 
 
+def test_what_all_pairs_share_is_said_once() -> None:
+    def lines(*steps: str) -> list[str]:
+        runs = [describe_run(pair, "dann", 0, 0.5, steps=of) for pair, of in zip("abc", steps, strict=True)]
+        reported = report(*runs).assign(recipe="")
+        return [line for line in describe_rows(reported, summarise(reported), {}) if line.startswith("recipe")]
+
+    assert lines("1", "1", "1") == ["recipe of all 3 pairs: network tiny, 1 steps"]
+    assert lines("1", "2", "1") == ["recipe of a, c: network tiny, 1 steps", "recipe of b: network tiny, 2 steps"]
+
+
 def test_finished_runs_without_a_number_are_counted() -> None:
     runs = describe_table({"dann": (0.5, 0.6)})
     runs[1]["metrics"] = {"selected_target_accuracy": 0.6}

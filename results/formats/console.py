@@ -17,9 +17,8 @@ def show(document: Document, console: Console) -> None:
             console.print(grid.title, style="italic", highlight=False)
             for rendered in render_grid(grid):
                 console.print(rendered, "")
-    if not any("verdict" in grid.headings for grid in document.grids if grid.rows):  # which says the same
-        for line in document.sentences:
-            console.print(line, markup=False, highlight=False)
+    for line in document.unsaid:
+        console.print(line, markup=False, highlight=False)
     for line in [*document.notes, document.origin]:
         console.print(line, style="dim", markup=False, highlight=False)
 

@@ -24,7 +24,7 @@ def render(document: Document) -> str:
     head = f"% {origin}\n% needs \\usepackage{{booktabs}} and \\usepackage[T1]{{fontenc}}\n"
     parts = [part for grid in document.grids if grid.rows for part in _split(grid)]
     tables = [_render_grid(grid, f"{document.name}-{place}") for place, grid in enumerate(parts)]
-    lines = [*document.sentences, *document.notes, document.origin]
+    lines = [*document.unsaid, *document.notes, document.origin]
     text = "\n".join(rf"\noindent {_code_set(line.removesuffix('.'))}.\par" for line in lines)
     return head + "\n".join([*tables, rf"{{\footnotesize\raggedright{chr(10)}{text}}}", ""])
 
