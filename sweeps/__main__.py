@@ -53,8 +53,9 @@ Train trial K's runs again from its stored settings, apart from the record, and 
     "report": """usage: python -m sweeps report NAME [--fresh N] [OPTIONS]
 
 Train the winner, the recipe as it is, the best of every other family, the paper's schedule and four peers' on N seeds
-that the search has not seen (5 unless told), and a few of the pruned trials to their end; write what the search has
-shown: differences with intervals, the search's optimism, what pruning saved, each validator's regret.
+that the search has not seen (5 unless told), and a few of the pruned trials to their end; print what the search has
+shown: differences with intervals, the search's optimism, what pruning saved, each validator's regret. The same is
+written beside the study, as Markdown, LaTeX and one HTML page with the figures, and kept in MLflow.
 
   python -m sweeps report demo
   python -m sweeps report alpha --pair mnist_to_usps --fresh 10""",
