@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from experiments.errors import BadInput
-from experiments.experiment import Experiment, origin_of, reverse
+from experiments.experiment import Experiment, reverse
+from experiments.identity import origin_of
 from experiments.record.folder import folder_of, is_finished, read_points
 from experiments.record.names import TARGET_ACCURACY
 from experiments.validators import LAST, VALIDATORS, select

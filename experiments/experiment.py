@@ -3,14 +3,13 @@
 import dataclasses
 import hashlib
 import json
-import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
 from datasets import Augment
 from experiments.errors import BadInput, unknown
-from experiments.identity import describe, flatten
+from experiments.identity import describe, flatten, origin_of
 from experiments.methods import Method
 from experiments.methods.dann import DANN
 from experiments.networks import Network
@@ -115,9 +114,6 @@ class Experiment:
         return f"{show_method(self.method)} seed {self.seed} {self.pair} [{self.network.name}]"
 
 
-ORIGIN = re.compile(r"(?P<pair>.+)_(?P<kind>reversed|circular)_(?P<run>[0-9a-f]{16})")
-
-
 def reverse(experiment: Experiment, kind: Literal["reversed", "circular"] = "reversed") -> Experiment:
     """The run that judges another, without a target label: the same from the target, as that run labels it, back.
 
@@ -126,15 +122,6 @@ def reverse(experiment: Experiment, kind: Literal["reversed", "circular"] = "rev
     says it: `<pair>_reversed_<hash>`.
     """
     return dataclasses.replace(experiment, pair=f"{experiment.pair}_{kind}_{experiment.hash}")
-
-
-def origin_of(pair: str) -> tuple[str, str, str]:
-    """The pair of domains, `reversed` or `circular`, and the hash of the run that a pair's name says it is made of.
-
-    The last two are empty for a pair of domains.
-    """
-    found = ORIGIN.fullmatch(pair)
-    return (found["pair"], found["kind"], found["run"]) if found else (pair, "", "")
 
 
 def check_reversed(experiment: Experiment, forward: Experiment) -> None:

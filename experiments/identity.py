@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import inspect
 import pkgutil
+import re
 import sys
 import types
 import typing
@@ -20,6 +21,7 @@ from typing import Any
 from experiments.errors import BadInput
 
 OURS = ("grl", "datasets", "experiments", "sweeps")
+ORIGIN = re.compile(r"(?P<pair>.+)_(?P<kind>reversed|circular)_(?P<run>[0-9a-f]{16})")
 
 
 def name_of(thing: Any) -> str:
@@ -186,3 +188,12 @@ def _foreign_modules(described: Any) -> Iterator[str]:
         module, _, name = described.partition(":")
         if module in sys.modules and name:
             yield module
+
+
+def origin_of(pair: str) -> tuple[str, str, str]:
+    """The pair of domains, `reversed` or `circular`, and the hash of the run that a pair's name says it is made of.
+
+    The last two are empty for a pair of domains.
+    """
+    found = ORIGIN.fullmatch(pair)
+    return (found["pair"], found["kind"], found["run"]) if found else (pair, "", "")

@@ -12,8 +12,8 @@ import torch
 
 from datasets import load_pair
 from experiments.errors import BadInput, is_ours, unknown
-from experiments.experiment import Experiment, check_reversed, origin_of
-from experiments.identity import find
+from experiments.experiment import Experiment, check_reversed
+from experiments.identity import find, origin_of
 from experiments.networks import check_fit
 from experiments.options import (
     Option,

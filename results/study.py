@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.errors import BadInput
+from experiments.identity import origin_of
 from experiments.validators import LAST
 from results.artifacts import read_curves, read_evaluations
 from results.caption import describe_origin
@@ -26,7 +27,7 @@ HEADINGS = ["validator", "runs", "rank corr.", "regret", "worst", "settings", "r
 
 
 def make_study(client: "MlflowClient", request: Request) -> Table:
-    """Every finished run that chose among steps, but those trained on target labels.
+    """Every finished run that chose among steps, but those trained on target labels and those of reverse validation.
 
     Raises:
         BadInput: no run is recorded, or something is asked for that the study has not.
@@ -37,6 +38,7 @@ def make_study(client: "MlflowClient", request: Request) -> Table:
         raise BadInput(f"{request.name} judges every validator over all runs: it takes no --selection and no --mixed")
     recorded = read_runs(client, *list_experiments(client)["name"])
     finished = recorded.runs[(recorded.runs["status"] == FINISHED) & (recorded.runs["param.method"] != UPPER)]
+    finished = finished[[not origin_of(pair)[1] for pair in finished["param.pair"]]]
     runs = report_last(name_cells(finished, mixed=True))
     addresses = dict(zip(map(str, runs.index), runs["artifacts"], strict=True))
     curves, problems = read_curves(addresses)
@@ -57,7 +59,8 @@ def make_study(client: "MlflowClient", request: Request) -> Table:
             "rank corr.: Spearman's, of a validator's score with target accuracy over the steps of a run, mean over "
             "runs; and over settings, which are runs that differ in their seed alone, at their last step",
             f"last: the last step, whose score is its number; runs of fewer than {FEWEST_EVALUATIONS} evaluations and "
-            f"pairs of fewer than {FEWEST_SETTINGS} settings are left out; target only is left out",
+            f"pairs of fewer than {FEWEST_SETTINGS} settings are left out, and so are target only and the runs of "
+            "reverse validation",
             "target labels measure the regret; they choose nothing",
         ],
         origin=describe_origin(runs, request.command),

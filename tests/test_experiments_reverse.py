@@ -11,7 +11,8 @@ from datasets import hold_out, load_pair
 from experiments import __main__ as commands
 from experiments.choosing import choose_reversed, score_reversed
 from experiments.errors import BadInput, run_command
-from experiments.experiment import origin_of, reverse
+from experiments.experiment import reverse
+from experiments.identity import origin_of
 from experiments.launch import read_command
 from experiments.optimisers import SGD
 from experiments.record import names

@@ -10,7 +10,8 @@ from torch.nn.functional import cross_entropy
 
 from datasets import DomainPair, Labelled, Unlabelled, one_pass
 from experiments.errors import BadInput
-from experiments.experiment import Experiment, origin_of
+from experiments.experiment import Experiment
+from experiments.identity import origin_of
 from experiments.methods import Method, open_splits
 from experiments.methods.fitted import Fitted
 from experiments.networks import Networks, build_networks

@@ -21,8 +21,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from datasets import Augment, DomainPair, StackedBatches, outline_of
-from experiments.experiment import Experiment, origin_of
-from experiments.identity import describe
+from experiments.experiment import Experiment
+from experiments.identity import describe, origin_of
 from experiments.methods import Method, open_splits
 from experiments.networks import Network, Networks, build_networks
 from experiments.randomness import derive_seed

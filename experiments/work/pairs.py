@@ -11,8 +11,8 @@ from torch import Tensor
 
 from datasets import DomainPair, Evaluation, Labelled, Unlabelled, hold_out, load_pair, one_pass, pair_fingerprint
 from experiments.errors import BadInput
-from experiments.experiment import Experiment, check_reversed, origin_of
-from experiments.identity import digest_foreign_source, rebuild
+from experiments.experiment import Experiment, check_reversed
+from experiments.identity import digest_foreign_source, origin_of, rebuild
 from experiments.networks import Networks
 from experiments.record import names
 from experiments.record.files import read_json

@@ -9,8 +9,9 @@ those of the undisturbed sweep: every trial once, every run once, the same value
 import argparse
 import dataclasses
 import os
+import subprocess
+import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -27,21 +28,38 @@ from tests.support.small_sweeps import RECIPE, small_sweep
 NODES = 2
 
 
-class Losses(threading.Thread):
-    """Takes a node away every so often, and puts a new one in its place."""
+def build_sweep(trials: int, steps: int) -> Sweep:
+    recipe = dataclasses.replace(RECIPE, steps=steps, evaluate_every=steps // 20, log_every=100)
+    return small_sweep(recipe=recipe, trials=trials, seeds=2, pruner="median")
 
-    def __init__(self, cluster: Cluster, every_s: float):
-        super().__init__(daemon=True)
-        self._cluster, self._every_s = cluster, every_s
-        self._nodes = [cluster.add_node(num_cpus=1) for _ in range(NODES)]
-        self.count, self.over = 0, threading.Event()
 
-    def run(self) -> None:
-        while not self.over.wait(self._every_s):
-            self._cluster.remove_node(self._nodes.pop(0), allow_graceful=False)
-            self._nodes.append(self._cluster.add_node(num_cpus=1))
-            self.count += 1
-            print(f"{self.count} nodes lost", flush=True)
+def train(sweep: Sweep, pool: Local | Ray) -> None:
+    outcome = work_off_sweep(sweep, open_pool=lambda: pool, console=Console(quiet=True), ordered=True, ahead=NODES)
+    if outcome.exit_code:
+        raise SystemExit(f"the sweep ended with {outcome}")
+
+
+def lose_nodes(every_s: float, root: Path) -> int:
+    """Train on a cluster that loses a node every so often and gets a new one in its place; returns how many it lost."""
+    os.environ["GRL_RUNS"] = str(root)  # as the nodes find it
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    nodes, lost = [cluster.add_node(num_cpus=1) for _ in range(NODES)], 0
+    cluster.wait_for_nodes()
+    driver = subprocess.Popen([sys.executable, "-m", __spec__.name, *sys.argv[1:], "--address", cluster.address])
+    try:
+        while True:
+            try:
+                if driver.wait(every_s):
+                    raise SystemExit("the sweep did not end")
+                return lost
+            except subprocess.TimeoutExpired:
+                cluster.remove_node(nodes.pop(0), allow_graceful=False)
+                nodes.append(cluster.add_node(num_cpus=1))
+                lost += 1
+                print(f"{lost} nodes lost", flush=True)
+    finally:
+        driver.kill()
+        cluster.shutdown()
 
 
 def main() -> None:
@@ -49,36 +67,26 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=60.0, help="seconds from loss to loss")
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--steps", type=int, default=20_000, help="of a run")
+    parser.add_argument("--address", help="of a cluster: only train there")
     options = parser.parse_args()
-    recipe = dataclasses.replace(RECIPE, steps=options.steps, evaluate_every=options.steps // 20, log_every=100)
-    sweep: Sweep = small_sweep(recipe=recipe, trials=options.trials, seeds=2, pruner="median")
-
-    def train(root: Path, pool: Local | Ray) -> float:
-        root.mkdir()
-        os.environ["GRL_RUNS"] = str(root)
-        began_s = time.monotonic()
-        outcome = work_off_sweep(sweep, open_pool=lambda: pool, console=Console(quiet=True), ordered=True, ahead=NODES)
-        if outcome.exit_code:
-            raise SystemExit(f"the sweep ended with {outcome}")
-        return time.monotonic() - began_s
-
+    sweep = build_sweep(options.trials, options.steps)
+    if options.address:
+        return train(sweep, Ray(options.address))
     with tempfile.TemporaryDirectory() as temporary:
         undisturbed, lossy = Path(temporary, "undisturbed"), Path(temporary, "lossy")
-        print(f"undisturbed, {NODES} local workers: {train(undisturbed, Local(NODES)):.0f} s", flush=True)
-        os.environ["GRL_RUNS"] = str(lossy)  # as the nodes find it
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-        losses = Losses(cluster, options.every)
-        cluster.wait_for_nodes()
-        losses.start()
-        try:
-            took_s = train(lossy, Ray(cluster.address))
-        finally:
-            losses.over.set()
-            losses.join()
-            cluster.shutdown()
+        undisturbed.mkdir()
+        lossy.mkdir()
+        os.environ["GRL_RUNS"] = str(undisturbed)
+        began_s = time.monotonic()
+        train(sweep, Local(NODES))
+        print(f"undisturbed, {NODES} local workers: {time.monotonic() - began_s:.0f} s", flush=True)
+        began_s = time.monotonic()
+        lost = lose_nodes(options.every, lossy)
         found, expected = tree(sweep, lossy), tree(sweep, undisturbed)
         print_differences(found, expected)
-        print(f"{losses.count} nodes lost in {took_s:.0f} s; the sweep is {'equal' * (found == expected) or 'another'}")
+        same = "equal" if found == expected else "another"
+        print(f"{lost} nodes lost in {time.monotonic() - began_s:.0f} s; the sweep is {same}")
+    return None
 
 
 if __name__ == "__main__":
