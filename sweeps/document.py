@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from results.caption import describe_origin
 from results.document import Document, Grid
 from results.reading import FINISHED
 from results.statistics import LEVEL, Estimate, estimate_paired, holm
+from results.words import MARK
 from sweeps.report import Contender, best_of_families, describe_pruning, importances, names_default, regrets
 from sweeps.study import SHOWN, completed
 from sweeps.sweep import Sweep
@@ -40,13 +42,14 @@ def describe_study(
         figures: PNG files.
     """
     trials, search = completed(study), sweep.search
+    labels = f"{MARK} chosen by target labels" if search.sees_target_labels else "no target label was used to choose"
     accuracies = {contender.name: contender.accuracies(search.reported) for contender in contenders}
     default = next(each.name for each in contenders if names_default(each))
     compared = {name: estimate_paired(each, accuracies[default]) for name, each in accuracies.items()}
     return Document(
         name=sweep.study_name,
         grids=[
-            _tabulate_contenders(accuracies, compared, default, [each.name for each in failed]),
+            _mark(_tabulate_contenders(accuracies, compared, default, [each.name for each in failed]), sweep),
             _tabulate_seeds(accuracies, [run.seed for run in contenders[0].runs]),
             _tabulate_families(trials, search.reported),
             _tabulate_numbers("what a validator would have cost", "validator", "regret", regrets(sweep, trials), 3),
@@ -58,8 +61,7 @@ def describe_study(
         ],
         notes=[
             f"{sweep.recipe.title}: {len(trials)} trials of {search.seeds} seeds, sampler {search.sampler}, objective "
-            f"{search.objective} at the last step; "
-            + ("chosen by target labels" if search.sees_target_labels else "no target label was used to choose"),
+            f"{search.objective} at the last step; {labels}",
             "accuracies are on the target; less: less that of the recipe as it is, with its 95 % interval; p: paired "
             "t-test over seeds, adjusted over this table's comparisons (Holm)",
             "in the search: of the seeds that chose, so optimistic",
@@ -86,6 +88,13 @@ def _tabulate_contenders(
         rows.append([name, f"{values.mean():.3f}{spread}", *less])
     rows += [[name, "failed", "", "", ""] for name in failed]
     return _grid("on fresh seeds", ["setting", "accuracy", "less", "interval", "p"], rows)
+
+
+def _mark(grid: Grid, sweep: Sweep) -> Grid:
+    # What the search chose, where target labels chose.
+    if not sweep.search.sees_target_labels:
+        return grid
+    return replace(grid, rows=[[name + f" {MARK}" * ("trial " in name), *row] for name, *row in grid.rows])
 
 
 def _tabulate_seeds(accuracies: Mapping[str, np.ndarray], seeds: Sequence[int]) -> Grid:

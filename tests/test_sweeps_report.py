@@ -66,6 +66,18 @@ def test_the_report_says_what_was_measured(study):
     assert next(row for row in seeds.rows if row[0] == contenders[0].name)[1:] == [f"{value:.3f}" for value in values]
 
 
+def test_what_target_labels_chose_is_marked(runs):
+    sweep = small_sweep(trials=2, seeds=1, objective="target_oracle")
+    study = Study(sweep)
+    drive(study)
+    contenders = list_contenders(sweep, study.study, 2)
+    train_runs([run for contender in contenders for run in contender.runs])
+    document = describe_study(sweep, study.study, contenders)
+    marked = [row[0] for row in document.grids[0].rows if row[0].endswith(" †")]
+    assert marked == [f"trial {study.study.best_trial.number} †"]
+    assert "† chosen by target labels" in document.notes[0]
+
+
 def test_the_report_is_a_page_that_mlflow_keeps_too(client, study, monkeypatch, capsys):
     """In every format, with the figures inside the page; and each contender is trained once."""
     monkeypatch.setenv("COLUMNS", "80")
