@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from results.across import average_pairs
+from results.across import KEY, average_pairs
 from results.gap import cover_gap
 from results.statistics import estimate_paired, holm
 
@@ -70,8 +70,8 @@ def cover_average(repetitions: int) -> float:
         rows = []
         for pair, (n, sd, mean) in enumerate(((3, 0.01, 0.0), (5, 0.1, 0.2), (5, 0.03, -0.1), (10, 0.02, -0.1))):
             differences = random.normal(mean, sd, n)
-            rows.append((f"a{pair}_to_b{pair}", "", "dann", "", n, differences.mean(), differences.std(ddof=1)))
-        columns = ["pair", "recipe", "method", "variant", "n_paired", "difference", "difference_sd"]
+            rows.append((f"a{pair}_to_b{pair}", "", "dann", "", "no", n, differences.mean(), differences.std(ddof=1)))
+        columns = ["pair", *KEY, "n_paired", "difference", "difference_sd"]
         [row] = average_pairs(pd.DataFrame(rows, columns=columns)).to_dict("records")
         hits += row["difference_low"] <= 0 <= row["difference_high"]
     return hits / repetitions
