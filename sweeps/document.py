@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,16 +41,18 @@ def describe_study(
         figures: PNG files.
     """
     trials, search = completed(study), sweep.search
+    mark = f" {MARK}" * search.sees_target_labels  # what the search chose
     labels = f"{MARK} chosen by target labels" if search.sees_target_labels else "no target label was used to choose"
+    shown = {each.name: each.name + mark * ("trial " in each.name) for each in (*contenders, *failed)}
     accuracies = {contender.name: contender.accuracies(search.reported) for contender in contenders}
     default = next(each.name for each in contenders if names_default(each))
     compared = {name: estimate_paired(each, accuracies[default]) for name, each in accuracies.items()}
     return Document(
         name=sweep.study_name,
         grids=[
-            _mark(_tabulate_contenders(accuracies, compared, default, [each.name for each in failed]), sweep),
-            _tabulate_seeds(accuracies, [run.seed for run in contenders[0].runs]),
-            _tabulate_families(trials, search.reported),
+            _tabulate_contenders(accuracies, compared, default, shown),
+            _tabulate_seeds(accuracies, [run.seed for run in contenders[0].runs], shown),
+            _tabulate_families(trials, search.reported, mark),
             _tabulate_numbers("what a validator would have cost", "validator", "regret", regrets(sweep, trials), 3),
             _tabulate_numbers("what the objective depends on", "parameter", "share", importances(study), 2),
         ],
@@ -74,7 +75,7 @@ def describe_study(
 
 
 def _tabulate_contenders(
-    accuracies: Mapping[str, np.ndarray], compared: Mapping[str, Estimate], default: str, failed: Sequence[str]
+    accuracies: Mapping[str, np.ndarray], compared: Mapping[str, Estimate], default: str, shown: Mapping[str, str]
 ) -> Grid:
     adjusted = dict(zip(compared, holm([each.p_value for each in compared.values()]), strict=True))
     rows = []
@@ -85,28 +86,22 @@ def _tabulate_contenders(
             mean, low, high, _ = compared[name]
             less[0] = f"{mean:+.3f}"
             less[1:] = ["", ""] if math.isnan(low) else [f"{low:+.3f} to {high:+.3f}", f"{adjusted[name]:.3f}"]
-        rows.append([name, f"{values.mean():.3f}{spread}", *less])
-    rows += [[name, "failed", "", "", ""] for name in failed]
+        rows.append([shown[name], f"{values.mean():.3f}{spread}", *less])
+    rows += [[title, "failed", "", "", ""] for name, title in shown.items() if name not in accuracies]
     return _grid("on fresh seeds", ["setting", "accuracy", "less", "interval", "p"], rows)
 
 
-def _mark(grid: Grid, sweep: Sweep) -> Grid:
-    # What the search chose, where target labels chose.
-    if not sweep.search.sees_target_labels:
-        return grid
-    return replace(grid, rows=[[name + f" {MARK}" * ("trial " in name), *row] for name, *row in grid.rows])
-
-
-def _tabulate_seeds(accuracies: Mapping[str, np.ndarray], seeds: Sequence[int]) -> Grid:
-    rows = [[name, *(f"{value:.3f}" for value in values)] for name, values in accuracies.items()]
+def _tabulate_seeds(accuracies: Mapping[str, np.ndarray], seeds: Sequence[int], shown: Mapping[str, str]) -> Grid:
+    rows = [[shown[name], *(f"{value:.3f}" for value in values)] for name, values in accuracies.items()]
     return _grid("accuracy of each seed", ["setting", *map(str, seeds)], rows)
 
 
-def _tabulate_families(trials: Sequence[FrozenTrial], reported: str) -> Grid:
+def _tabulate_families(trials: Sequence[FrozenTrial], reported: str, mark: str) -> Grid:
     rows = []
     for family, top in best_of_families(trials).items():
         count = sum(trial.params.get("schedule") == family for trial in trials)
-        rows.append([top.user_attrs[SHOWN], str(count), f"{top.value:.4f}", f"{top.user_attrs[reported]:.3f}"])
+        setting, accuracy = f"{top.user_attrs[SHOWN]}{mark}", top.user_attrs[reported]
+        rows.append([setting, str(count), f"{top.value:.4f}", f"{accuracy:.3f}"])
     return _grid("the best of each family, in the search", ["setting", "trials", "objective", "accuracy"], rows)
 
 

@@ -75,6 +75,7 @@ def test_what_target_labels_chose_is_marked(runs):
     document = describe_study(sweep, study.study, contenders)
     marked = [row[0] for row in document.grids[0].rows if row[0].endswith(" †")]
     assert marked == [f"trial {study.study.best_trial.number} †"]
+    assert [row[0] for row in document.grids[1].rows if row[0].endswith(" †")] == marked
     assert "† chosen by target labels" in document.notes[0]
 
 

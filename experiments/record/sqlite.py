@@ -96,12 +96,12 @@ def read_runs(experiment_ids: Sequence[str], kind: str) -> list[dict[str, Any]] 
             [*asked, names.KIND, kind],
         )
         columns = ("run_id", "experiment_id", "status", "artifact_uri", "start_time", "end_time")
-        runs: dict[str, dict[str, Any]] = {row[0]: dict(zip(columns, row, strict=True)) for row in found}
+        runs: dict[str, dict[str, Any]] = {
+            row[0]: dict(zip(columns, row, strict=True)) | {"params": {}, "metrics": {}, "tags": {}} for row in found
+        }
         last = "iif(is_nan, NULL, value)"
         for table, value in (("params", "value"), ("latest_metrics", last), ("tags", "value")):
             part = table.removeprefix("latest_")
-            for run in runs.values():
-                run[part] = {}
             every = f"SELECT run_uuid, key, {value} FROM {table} WHERE run_uuid IN ({wanted}) ORDER BY rowid"
             for run_id, name, number in database.execute(every, asked):
                 if run_id in runs:

@@ -52,8 +52,9 @@ def choose_runs(runs: pd.DataFrame) -> dict[str, str]:
     sources = runs[runs["method"] == LOWER]
     between = runs[~runs["method"].isin([LOWER, UPPER])].sort_values(["method", "variant", "seed"])
     for run_id, after in between.iterrows():
+        own_fields = after.to_dict()
         same_seed = sources[sources["seed"] == after["seed"]]
-        agreed = [(own, before) for own, before in same_seed.iterrows() if agree(after.to_dict(), before.to_dict())]
+        agreed = [(own, before) for own, before in same_seed.iterrows() if agree(own_fields, before.to_dict())]
         if len(agreed) == 1:
             [(own, before)] = agreed
             return {

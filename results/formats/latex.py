@@ -26,7 +26,7 @@ def render(document: Document) -> str:
     tables = [_render_grid(grid, f"{document.name}-{place}") for place, grid in enumerate(parts)]
     lines = [*document.unsaid, *document.notes, document.origin]
     text = "\n".join(rf"\noindent {_code_set(line.removesuffix('.'))}.\par" for line in lines)
-    return head + "\n".join([*tables, rf"{{\footnotesize\raggedright{chr(10)}{text}}}", ""])
+    return head + "\n".join([*tables, r"{\footnotesize\raggedright", f"{text}}}", ""])
 
 
 def _split(grid: Grid) -> list[Grid]:
