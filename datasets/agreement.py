@@ -12,7 +12,7 @@ from datasets.domains.base import SPLITS, Domain, PairEntry
 from datasets.domains.preparing import open_if_current
 from datasets.errors import DatasetError
 from datasets.files.prepared import Prepared
-from datasets.msda import LAYERS
+from datasets.msda import LAYERS, width_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,10 @@ class Agreement:
             if not set(domain.class_names) <= set(self.class_names):
                 steps.append(f"{domain.name}: only the classes {', '.join(self.class_names)}")
         if self.entry.msda:
-            steps.append(f"both: mSDA, {LAYERS} layers fitted on the training inputs of both, beside the counts")
+            steps.append(
+                f"both: mSDA, {LAYERS} layers fitted on the training inputs of both, beside the counts; "
+                f"{self.shape[0]:,} coordinates in the span of those inputs"
+            )
         return tuple(steps)
 
     def protocol(self, prepared: Sequence[Prepared]) -> str:
@@ -103,7 +106,7 @@ def agree(name: str, class_names: Sequence[str] | None = None) -> Agreement:
         entry=entry,
         domains=sources + targets,
         class_names=agree_on_classes(name, sources, targets, class_names),
-        shape=(shape[0] * (LAYERS + 1),) if entry.msda else shape,
+        shape=(width_of(shape[0], sources[0].counts[0] + targets[0].counts[0]),) if entry.msda else shape,
         conversions=conversions,
     )
 

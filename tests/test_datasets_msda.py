@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.svm import LinearSVC
 
 from datasets import msda
 from datasets.files.prepared import open_prepared, write_prepared
@@ -65,8 +66,10 @@ def test_computed_once_per_pair_and_content(counts, tmp_path, monkeypatch):
     write_prepared(tmp_path / "b.grl", {}, {name: array + 1 for name, array in arrays.items()})
     first, second = open_prepared(tmp_path / "a.grl"), open_prepared(tmp_path / "b.grl")
     represented = msda.represent(first, second)
-    assert represented.arrays["target_test"].shape == (60, 72)
-    np.testing.assert_array_equal(represented.arrays["target_test"][:, :12], counts + 1)
+    assert represented.arrays["target_test"].shape == (60, msda.width_of(12, 120)) == (60, 72)
+    stacked = msda.stack_layers({"a": counts, "b": counts + 1}, ("a", "b"))
+    products = represented.arrays["target_test"] @ represented.arrays["source_train"].T
+    np.testing.assert_allclose(products, stacked["b"] @ stacked["a"].T, rtol=1e-3)
     monkeypatch.setattr(msda, "stack_layers", None)  # any further computation would fail
     assert msda.represent(first, second).digest == represented.digest
     back = msda.represent(second, first)
@@ -74,3 +77,17 @@ def test_computed_once_per_pair_and_content(counts, tmp_path, monkeypatch):
         np.testing.assert_array_equal(back.arrays[f"{here}_test"], represented.arrays[f"{there}_test"])
     with pytest.raises(TypeError):
         msda.represent(first, first)
+
+
+def test_coordinates_in_the_span_keep_products_with_what_spans_it():
+    """More numbers than spanning samples: a linear model fitted on those decides as before, on other samples, too."""
+    random = np.random.default_rng(0)
+    parts = {name: random.standard_normal((count, 50)).astype(np.float32) for name, count in (("a", 8), ("b", 20))}
+    expressed = msda.express_in_span(parts, ("a",))
+    assert expressed["b"].shape == (20, msda.width_of(50, 8)) == (20, 8)
+    np.testing.assert_allclose(expressed["a"] @ expressed["a"].T, parts["a"] @ parts["a"].T, atol=1e-4)
+    np.testing.assert_allclose(expressed["b"] @ expressed["a"].T, parts["b"] @ parts["a"].T, atol=1e-4)
+    labels = random.integers(0, 2, 8)
+    fits = [LinearSVC(dual=True, tol=1e-9, max_iter=100_000).fit(each["a"], labels) for each in (parts, expressed)]
+    whole, short = (fit.decision_function(each["b"]) for fit, each in zip(fits, (parts, expressed), strict=True))
+    np.testing.assert_allclose(short, whole, atol=1e-3)

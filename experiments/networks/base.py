@@ -30,6 +30,8 @@ class Network:
         together: how many runs are trained as one program at most (`training.together`): where
             `tests.benchmarks.together` found the largest gain; 1 where there is none. More than 1 for networks without
             BatchNorm and Dropout alone.
+        first_layer: name of the weight of a linear layer that every input enters first, which `training.blocks` makes
+            faster; empty where there is none.
         backbone: what the names of the weights begin with that learn at the plain rate; the others learn at
             `optimiser.head_rate` times that.
     """
@@ -37,6 +39,7 @@ class Network:
     name: ClassVar[str]
     version: ClassVar[int] = 1
     together: ClassVar[int] = 1
+    first_layer: ClassVar[str] = ""
     backbone: ClassVar[str] = "feature_extractor."
 
     def feature_extractor(self, shape: tuple[int, ...]) -> nn.Module:

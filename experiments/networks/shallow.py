@@ -13,7 +13,8 @@ class Shallow(Network):
     """One hidden layer on features such as word counts."""
 
     name = "shallow"
-    together = 16
+    together = 128
+    first_layer = "feature_extractor.0.weight"
     hidden: int = 50
     """Sigmoid units; the paper tried 50 and 100."""
 

@@ -26,6 +26,7 @@ class Alone:
     """The program of a single run."""
 
     name = "alone"
+    resting = True
 
     def __init__(self, experiment: Experiment, pair: DomainPair, machine: Machine = AUTOMATIC):
         self.experiments, self.methods, self.method_of = [experiment], [experiment.method], [0]

@@ -62,6 +62,7 @@ class FittedProgram:
     """The program of runs that `family_of` calls equal; a member's networks change in one layer."""
 
     name = "fitted"
+    resting = True
     device = torch.device("cpu")
     steps = 1
 

@@ -28,6 +28,7 @@ class Program(Protocol):
         curves: Names of what `step` returns; known after the first step.
         device: Where it computes.
         steps: How many there are.
+        resting: Whether the weights are up to date, as they are at evaluations; a run stops nowhere else.
     """
 
     name: str
@@ -37,6 +38,9 @@ class Program(Protocol):
     methods: list[Method]
     method_of: list[int]
     curves: list[str]
+
+    @property
+    def resting(self) -> bool: ...
 
     def step(self, lr: float, scheduled: Sequence[dict[str, float]]) -> Tensor:
         """Update the weights once, at the scheduled values of each method; what there is to log, (M, curves)."""
@@ -95,7 +99,7 @@ class Watch:
         """A loss of this member is infinite or NaN; the others are not touched by it."""
 
     def must_stop(self) -> bool:
-        """Whether to stop here; asked before every step."""
+        """Whether to stop here; asked before every step at which weights are up to date."""
         return False
 
 
@@ -141,7 +145,7 @@ def train(program: Program, watch: Watch, states: Sequence[dict[str, Any]] | Non
                 watch.failed(member, error)
 
     for step in range(start, steps):
-        if watch.must_stop():
+        if program.resting and watch.must_stop():
             reach(step)
             raise KeyboardInterrupt
 

@@ -28,6 +28,7 @@ from experiments.networks import Network, Networks, build_networks
 from experiments.randomness import derive_seed
 from experiments.training.adversary import measure_adversary
 from experiments.training.alone import sample_shape
+from experiments.training.blocks import Blocks, steps_of_block
 from experiments.training.diagnosis import examine_method
 from experiments.training.evaluation import Evaluation, Samples, evaluate
 from experiments.training.machine import AUTOMATIC, Machine, copy_to_cpu
@@ -181,16 +182,28 @@ class Together:
         reads = recipe.method.reads
         opened = {key: open_splits(reads, each) for key, each in distinct.items()}
         self._means = {key: recipe.method.mean_of_inputs(each).to(self.device) for key, each in distinct.items()}
+        on_cpu = self.device.type == "cpu"
+        self._block = steps_of_block(recipe, math.prod(first.shape), len(opened[id(first)])) if on_cpu else 1
+        # In blocks, the batches of one pair and seed are drawn once for all members that see them.
+        members = list(zip(self._pairs, self._seeds, strict=True))
+        keys = [(id(pair), seed) if self._block > 1 else row for row, (pair, seed) in enumerate(members)]
+        streams = dict(zip(keys, members, strict=True))
+        self._stream_of = [list(streams).index(key) for key in keys]
         self._batches = {
             domain: StackedBatches(
-                [opened[id(each)][domain] for each in self._pairs],
+                [opened[id(pair)][domain] for pair, _ in streams.values()],
                 recipe.batch_size // 2,
-                seeds=[derive_seed(seed, f"order/{domain}") for seed in self._seeds],
-                mean=[self._means[id(each)] for each in self._pairs],
+                seeds=[derive_seed(seed, f"order/{domain}") for _, seed in streams.values()],
+                mean=[self._means[id(pair)] for pair, _ in streams.values()],
                 device=self.device,
             )
             for domain in opened[id(first)]
         }
+        self._first = recipe.network.first_layer
+        self._blocks = None
+        if self._block > 1:
+            self._blocks = Blocks(self._stack.weights[self._first], self._batches, self._stream_of)
+        self._done = 0
         self._samples: list[tuple[list[int], Samples]] = []  # of each pair, with the rows that are measured on it
         self._gradients: Callable[..., Any] | None = None
 
@@ -201,18 +214,36 @@ class Together:
             name: torch.tensor([values[name] for values in scheduled]).index_select(0, self._method_row).to(self.device)
             for name in scheduled[0]
         }
-        drawn = tensors_of({domain: next(stream) for domain, stream in self._batches.items()})
+        weights = self._stack.weights
+        if self._blocks:
+            weights = weights | {self._first: self._blocks.weight}
+            drawn = self._blocks.draw(self._steps_ahead())
+        else:
+            drawn = tensors_of({domain: next(stream) for domain, stream in self._batches.items()})
         if self._gradients is None:
-            traced = _trace(self.experiments[0], self._stack, drawn, at)
+            traced = _trace(self.experiments[0], weights, self._stack, drawn, at)
             self.curves = traced.curves
-            run = functools.partial(traced.run, self._stack.weights, self._stack.buffers)
+            run = functools.partial(traced.run, weights, self._stack.buffers)
             is_recorded = self.device.type == "cuda" and self.methods[0].recordable
             self._gradients = Replayed(run, drawn, at) if is_recorded else run
         slopes, values = self._gradients(drawn, at)
-        for name, table in self._stack.tables.items():
-            table.grad = slopes[name]
+        if self._blocks:
+            self._blocks.update(slopes.pop(self._first), lr)
+        for name, slope in slopes.items():
+            self._stack.tables[name].grad = slope
         self._optimiser.step()
+        self._done += 1
         return values[: len(self.experiments)]
+
+    @property
+    def resting(self) -> bool:
+        return not (self._blocks and self._blocks.left)
+
+    def _steps_ahead(self) -> int:
+        # Up to the end of a block: of its length, or where weights are looked at.
+        recipe = self.experiments[0]
+        ends = (self._block, recipe.evaluate_every)
+        return min(recipe.steps - self._done, *(end - self._done % end for end in ends))
 
     def evaluate(self) -> list[Evaluation]:
         weights = self._stack.weights | self._stack.buffers
@@ -262,7 +293,7 @@ class Together:
                 },
                 "random": {},  # a program without Dropout draws no random number
                 "batches": {
-                    domain: stream.state_dict(index) | {"seed": stream.seeds[index]}
+                    domain: stream.state_dict(self._stream_of[index]) | {"seed": stream.seeds[self._stream_of[index]]}
                     for domain, stream in self._batches.items()
                 },
             }
@@ -277,7 +308,8 @@ class Together:
                     for key, value in remembered.get(name, {}).items():
                         self._put(table, name, key, value, row)
         for domain, stream in self._batches.items():
-            stream.load_state_dict(state["batches"][domain], index)
+            stream.load_state_dict(state["batches"][domain], self._stream_of[index])
+        self._done = state["step"]
 
     def _rows_of(self, index: int) -> list[int]:
         return [index] if len(self.experiments) > 1 else [0, 1]
@@ -305,7 +337,9 @@ _TRACES: dict[Any, _Traced] = {}  # of this process, by what decides the operati
 MOST_TRACES = 32
 
 
-def _trace(recipe: Experiment, stack: Stack, drawn: Drawn, at: dict[str, Tensor]) -> _Traced:
+def _trace(
+    recipe: Experiment, weights: dict[str, Tensor], stack: Stack, drawn: Drawn, at: dict[str, Tensor]
+) -> _Traced:
     """The gradients and values of a step as the list of its tensor operations, taken down once per process and shape.
 
     What autograd and vmap cost at each call is gone, and so are the operations that change nothing.
@@ -313,7 +347,7 @@ def _trace(recipe: Experiment, stack: Stack, drawn: Drawn, at: dict[str, Tensor]
     fixed = {name: value for name, value in describe(recipe.method).items() if name not in recipe.method.schedules}
     key = (
         (type(recipe.method), type(recipe.network), json.dumps([fixed, describe(recipe.network)], sort_keys=True)),
-        tuple(value.shape for value in (stack.weights | stack.buffers).values()),
+        tuple(value.shape for value in (weights | stack.buffers).values()),
         tuple((each.shape, each.device) for tensors in drawn.values() for each in tensors),
     )
     if key not in _TRACES:
@@ -321,7 +355,7 @@ def _trace(recipe: Experiment, stack: Stack, drawn: Drawn, at: dict[str, Tensor]
         function = _gradients_of(recipe.method, stack, curves)
         try:
             with torch.no_grad():
-                run = _drop_idle(make_fx(function, tracing_mode="fake")(stack.weights, stack.buffers, drawn, at))
+                run = _drop_idle(make_fx(function, tracing_mode="fake")(weights, stack.buffers, drawn, at))
         except RuntimeError as error:
             name = type(recipe.method).__qualname__
             error.add_note(f"If {name} draws random numbers or branches on values, set together = False in its class.")
