@@ -4,6 +4,8 @@ Both engines are optional: `pip install 'ray[client]' submitit` brings these tes
 """
 
 import dataclasses
+import os
+import re
 import socket
 import subprocess
 import sys
@@ -132,6 +134,25 @@ def test_jobs_of_submitit(runs):
     assert is_done(good)
     assert read_json(folder_of(bad.hash) / "status.json")["status"] == "FAILED"
     pool.stop()
+
+
+@pytest.mark.parametrize(
+    ("says", "error"),
+    [
+        ("sleep 60", "no answer for 1 s"),
+        ("echo 'Slurmctld(primary) at here is DOWN'; exit 1", "Slurmctld(primary) at here is DOWN"),
+    ],
+    ids=["silent", "down"],
+)
+def test_a_controller_of_slurm_that_does_not_answer_is_one_line(tmp_path, monkeypatch, says, error):
+    pytest.importorskip("submitit")
+    for command, does in (("srun", "exit 0"), ("scontrol", f"exec {says}" if says.startswith("sleep") else says)):
+        (tmp_path / command).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / command).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr("experiments.work.slurm.ANSWER_S", 1.0)
+    with pytest.raises(BadInput, match=re.escape(f"slurm cannot be used: scontrol ping: {error}")):
+        Slurm(1, {})
 
 
 def test_options_of_slurm():

@@ -5,6 +5,7 @@ The run folders lie on storage that all nodes share: a job that is queued again 
 
 import importlib
 import logging
+import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from experiments.work.driver import Ended
 from experiments.work.serving import GRACE_S, train_members
 
 LOOK_EVERY_S = 0.2
+ANSWER_S = 30.0  # until a controller that says nothing is given up
 
 
 class Job:
@@ -44,7 +46,7 @@ class Slurm:
         cluster: `slurm`, or `local` and `debug` for submitit's own stand-ins.
 
     Raises:
-        BadInput: submitit is not installed, or there is no SLURM here.
+        BadInput: submitit is not installed, there is no SLURM here, or its controller does not answer.
     """
 
     def __init__(
@@ -66,6 +68,8 @@ class Slurm:
             self._executor.update_parameters(**{"timeout_min": 24 * 60, "cpus_per_task": 1, **options})
         except Exception as error:  # submitit's own, or a parameter that SLURM has not
             raise BadInput(f"slurm cannot be used: {(str(error).splitlines() or [type(error).__name__])[0]}") from None
+        if cluster == "slurm":
+            _expect_answer()
         self._most, self._machine, self._modules = jobs, machine, tuple(modules)
         self._running: dict[Any, Bundle] = {}
 
@@ -109,6 +113,19 @@ class Slurm:
         while any(not job.done() for job in self._running) and time.monotonic() < until_s:
             time.sleep(LOOK_EVERY_S)
         self._running.clear()
+
+
+def _expect_answer() -> None:
+    # sbatch would wait for minutes for a controller that is not there.
+    try:
+        said = subprocess.run(["scontrol", "ping"], capture_output=True, text=True, timeout=ANSWER_S)
+        answer = "" if not said.returncode else (said.stdout + said.stderr).strip().partition("\n")[0]
+    except subprocess.TimeoutExpired:
+        answer = f"no answer for {ANSWER_S:.0f} s"
+    except OSError as error:
+        answer = str(error)
+    if answer:
+        raise BadInput(f"slurm cannot be used: scontrol ping: {answer}")
 
 
 def read_options(text: str) -> dict[str, Any]:
