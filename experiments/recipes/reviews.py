@@ -6,11 +6,12 @@
     python -m results build ganin2016_table1 --selection source_accuracy
 
 The recipe: one hidden layer of 50 or 100 sigmoid units on raw counts of 5,000 words and word pairs, or on the 30,000
-numbers that mSDA makes of them; a fixed learning rate of 0.001 (mSDA 0.0001), plain SGD on one source and one target
-review at a time, alpha scaling the domain classifier's own update, too. A tenth of both training splits is held out: of
-the source it decides which step's weights are kept. The authors' code looks after every pass, stops once half as many
-passes again as the best one took bring no better (30 at least, 200 at most), and subtracts no mean; here each run has
-30 passes, every third one is looked at, and the mean is subtracted.
+numbers that mSDA makes of them, in 4,000 coordinates of the span of the training reviews (`datasets.msda`); a fixed
+learning rate of 0.001 (mSDA 0.0001), plain SGD on one source and one target review at a time, alpha scaling the domain
+classifier's own update, too. A tenth of both training splits is held out: of the source it decides which step's weights
+are kept. The authors' code looks after every pass, stops once half as many passes again as the best one took bring no
+better (30 at least, 200 at most), and subtracts no mean; here each run has 30 passes, every third one is looked at, and
+the mean is subtracted.
 """
 
 import dataclasses

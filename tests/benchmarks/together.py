@@ -38,7 +38,7 @@ ROUNDS = 5
 # Name of the network, its recipe, steps per measurement, (alphas, seeds).
 CASES: dict[str, tuple[Experiment, int, list[tuple[int, int]]]] = {
     "moons": (moons(), 300, [(4, 1), (16, 1), (16, 3), (16, 5), (16, 10)]),
-    "shallow": (books_to_dvd(), 300, [(4, 1), (9, 1), (16, 1), (16, 3)]),
+    "shallow": (books_to_dvd(), 640, [(1, 1), (9, 1), (9, 4), (9, 12)]),
     "mlp": (office_caltech10(), 100, [(1, 2), (1, 5), (2, 5), (4, 5)]),
     "mnist_paper": (dataclasses.replace(mnist_to_mnist_m(), pair="syn_digits_to_syn_digits_m"), 8, [(2, 1), (4, 1)]),
 }
