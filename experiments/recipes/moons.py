@@ -52,7 +52,8 @@ def ganin2016_figure2(seeds: int = 5) -> list[Experiment]:
     """Figure 2: 15 sigmoid units, NN (the domain classifier learns, nothing is reversed) beside DANN with lambda = 6.
 
     One source and one target sample a step, as in algorithm 1; learning rate 0.05 and 500 passes over 150 points, as in
-    the authors' code. Their lambda scales the domain classifier's own updates, too; here they are at the full rate.
+    the authors' code. Their lambda scales the domain classifier's own updates, too; with lambda = 0 it would not learn
+    at all, so NN's learns at the full rate. No accuracy is printed; DANN .93 here, NN .78 (five seeds, `LOG.md`).
     """
     network = dataclasses.replace(
         moons(),
@@ -64,8 +65,5 @@ def ganin2016_figure2(seeds: int = 5) -> list[Experiment]:
         evaluate_every=7_500,
         log_every=750,
     )
-    return [
-        dataclasses.replace(network, method=DANN(alpha=Constant(value=alpha)), seed=seed)
-        for alpha in (0.0, 6.0)
-        for seed in range(seeds)
-    ]
+    methods = (DANN(alpha=Constant(value=0.0)), DANN(alpha=Constant(value=6.0), domain_rate="alpha"))
+    return across_methods(network, seeds, methods)
