@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -84,6 +85,19 @@ def test_every_figure_is_drawn_where_it_says_something(name: str, described: lis
     for figure in figures.values():
         pixels = np.asarray(Image.open(io.BytesIO(to_png(figure, dpi=40))))
         assert len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0)) > 20
+
+
+@pytest.mark.parametrize("name", ["boundaries", "confusions"])
+def test_a_long_name_stays_beside_its_panel(name: str) -> None:
+    fields = {"method.alpha.gamma": "5.0", "method.domain_rate": "alpha"}
+    described = [*describe_table(TARGETS), describe_run("a_to_b", "dann", 0, 0.6, **fields)]
+    [figure] = drawn(name, *described).values()
+    FigureCanvasAgg(figure).draw()
+    for axis in figure.axes:
+        panel, heading, title = (each.get_window_extent() for each in (axis, axis.yaxis.label, axis._left_title))
+        assert panel.y0 <= heading.y0
+        assert heading.y1 <= panel.y1
+        assert title.x1 <= panel.x1 + 20
 
 
 @pytest.mark.parametrize("name", ["boundaries", "confusions", "samples"])

@@ -1,5 +1,6 @@
 """Figure of one pair of two numbers a sample: what each method makes of the plane (Ganin et al. 2016, figure 2)."""
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ from results.drawing.base import CLASS_COLOURS, DOMAIN_COLOURS, GREY, Material, 
 from results.selecting import at_step
 from results.words import fraction, title_method
 
-MOST_ROWS, MOST_POINTS = 4, 300
+MOST_ROWS, MOST_POINTS, WIDEST_HEADING = 4, 300, 30
 PANELS = ("labels", "features, two principal components", "domains", "units of the first layer")
 _MARKERS = "_P^sD"  # of classes: the first two are the paper's minus and plus
 _COLOURS = (CLASS_COLOURS[0], CLASS_COLOURS[6], *CLASS_COLOURS[1:6], *CLASS_COLOURS[7:])  # the first two far apart
@@ -51,7 +52,8 @@ def draw_planes(rows: Mapping[str, Mapping[str, np.ndarray]], title: str) -> Fig
         figure = Figure(figsize=(12, 0.9 + 3.1 * len(rows)), layout="constrained")
         panels = figure.subplots(len(rows), len(PANELS), squeeze=False)
         for axes, (heading, arrays) in zip(panels, rows.items(), strict=True):
-            axes[0].set_ylabel(heading)
+            lines = [textwrap.fill(line, WIDEST_HEADING) for line in heading.splitlines()]
+            axes[0].set_ylabel("\n".join(lines))
             _draw_row(axes, arrays)
         for axis, heading in zip(panels[0], PANELS, strict=True):
             axis.set_title(heading, loc="left")

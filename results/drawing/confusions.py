@@ -1,5 +1,6 @@
 """Figure of one pair: which classes each method takes for which, on the target test split."""
 
+import textwrap
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -12,6 +13,7 @@ from results.selecting import at_step
 from results.words import count_seeds, fraction, title_method
 
 MOST_NUMBERED = 12  # classes; with more of them a square has no room for its number
+WIDEST_HEADING = 30
 
 
 def draw(material: Material) -> Iterator[tuple[str, Figure]]:
@@ -49,7 +51,8 @@ def draw_confusions(counts: Mapping[str, np.ndarray], title: str) -> Figure:
         for axis, (heading, matrix) in zip(panels.flat, counts.items(), strict=False):
             shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
             axis.imshow(shares, vmin=0, vmax=1, cmap="Blues")
-            axis.set_title(f"{heading}: accuracy {fraction(np.trace(matrix) / matrix.sum())}", loc="left")
+            accuracy = fraction(np.trace(matrix) / matrix.sum())
+            axis.set_title(textwrap.fill(f"{heading}: accuracy {accuracy}", WIDEST_HEADING), loc="left")
             axis.set(xlabel="predicted class", ylabel="true class")
             axis.grid(False)
             if len(matrix) <= MOST_NUMBERED:
