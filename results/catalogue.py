@@ -59,7 +59,7 @@ _DIGITS = ("later papers train on other networks and, some of them, on parts of 
 TABLES: dict[str, Entry] = {
     **{
         name: Entry(
-            summary=f"Amazon reviews, 12 pairs, {inputs}: DANN, NN and SVM (1a), and how often one beats another (1b)",
+            summary=f"Amazon reviews, 12 pairs, {inputs}: DANN, NN, SVM (1a), which wins how often (1b)",
             recipes=[name],
             published=(JMLR, "Table 1"),
             parts=[tabulate_wins],
