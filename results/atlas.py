@@ -50,14 +50,17 @@ def make_atlas(client: "MlflowClient", request: Request) -> Table:
     named, repeated = drop_repeated(name_cells(runs, mixed=request.mixed))
     runs = report_last(named)
     families = compare_families(runs, f"metric.{find_validator(request.selection).curve}")
+    overall = average_families(families)
     document = Document(
         name=request.name,
-        grids=[_tabulate(families)],
+        grids=[_tabulate_overall(overall), _tabulate(families)],
         sentences=put_into_words(families),
         notes=[
             f"each family's setting is the one of the largest {request.selection}, mean over seeds, at the last step; "
             "the rows of a method on a pair stand in that order: the first is what would be chosen of all",
             f"{MARK} target labels choose the best of a family in hindsight; regret: best less chosen",
+            "over all: on how many tasks (pair, recipe) a family was tried beside others, would be chosen, and has the "
+            "best setting in hindsight; short: of the task's best setting of all, the family's chosen one, mean",
             "on the seeds of the search, so optimistic: `python -m sweeps report NAME` trains the winner on fresh ones",
             *describe_mixtures(runs),
             *repeated,
@@ -66,7 +69,7 @@ def make_atlas(client: "MlflowClient", request: Request) -> Table:
         origin=describe_origin(runs, request.command),
     )
     material = Material(runs, families, pd.DataFrame(columns=["run_id", "step", "metric", "value"]), lambda _: None)
-    return Table(material, {"": families}, document)
+    return Table(material, {"": families, "_families": overall}, document)
 
 
 def compare_families(runs: pd.DataFrame, score: str) -> pd.DataFrame:
@@ -107,6 +110,28 @@ def compare_families(runs: pd.DataFrame, score: str) -> pd.DataFrame:
     return families.sort_values([*PLACE, "score"], ascending=[True] * len(PLACE) + [False], ignore_index=True)
 
 
+def average_families(families: pd.DataFrame) -> pd.DataFrame:
+    """One row a family over all places where another was tried, too, the one nearest to the best first.
+
+    Args:
+        families: as `compare_families` returns them.
+
+    Returns:
+        Columns family, tasks (where it was tried), chosen (where its setting stands first), best (where it has the best
+        setting in hindsight) and short (of that, its chosen setting's accuracy, mean).
+    """
+    families = families[families.duplicated(PLACE, keep=False)]
+    place = families.groupby(PLACE)
+    summed = families.assign(
+        tasks=1,
+        chosen=~families.duplicated(PLACE),
+        best=families.index.isin(place["best"].idxmax()),
+        short=place["best"].transform("max") - families["accuracy"],
+    ).groupby("family")
+    overall = summed.agg({"tasks": "sum", "chosen": "sum", "best": "sum", "short": "mean"}).reset_index()
+    return overall.sort_values(["short", "family"], ignore_index=True)
+
+
 def _drop_alpha(variant: str) -> str:
     return " ".join(word for word in variant.split() if not word.startswith("alpha"))
 
@@ -119,15 +144,28 @@ def _show(run: pd.Series) -> str:
 
 def put_into_words(families: pd.DataFrame) -> list[str]:
     """What would be chosen of each method on each pair, and what it costs."""
-    lines = []
+    lines, regrets = [], []
     for _, rows in families.groupby(PLACE, sort=False):
         first, best = rows.iloc[0], rows.sort_values("best").iloc[-1]
+        regrets.append(best["best"] - first["accuracy"])
         lines.append(
             f"{title_cell(first)}: {first['family']} would be chosen, {fraction(first['accuracy'])}; the "
             f"best setting in hindsight is of {best['family']}, {fraction(best['best'])}: regret "
-            f"{fraction(best['best'] - first['accuracy'])}"
+            f"{fraction(regrets[-1])}"
         )
+    if len(lines) > 1:
+        mean, worst = fraction(sum(regrets) / len(regrets)), fraction(max(regrets))
+        lines.insert(0, f"over {len(lines)} tasks what would be chosen has a mean regret of {mean}, {worst} at worst")
     return lines
+
+
+def _tabulate_overall(overall: pd.DataFrame) -> Grid:
+    rows = [
+        [row["family"], *(str(row[name]) for name in ("tasks", "chosen", "best")), fraction(row["short"])]
+        for row in overall.to_dict("records")
+    ]
+    headings = ["family", "tasks", "chosen", f"best {MARK}", "short"]
+    return Grid("families over all tasks", headings, rows, 1, ["mean over tasks"] * len(rows))
 
 
 def _tabulate(families: pd.DataFrame) -> Grid:

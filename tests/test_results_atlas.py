@@ -3,13 +3,14 @@
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from experiments.errors import BadInput
 from experiments.record import names
 from experiments.record.store import open_client
 from results import atlas
-from results.atlas import compare_families, make_atlas, put_into_words
+from results.atlas import average_families, compare_families, make_atlas, put_into_words
 from results.reading import RecordedRuns
 from results.table import Request, Table
 from tests.support.recorded_runs import describe_run, frame, report
@@ -48,10 +49,33 @@ def test_methods_and_recipes_do_not_compete() -> None:
     for run in runs:
         run["params"] = {"lr": "0.01", "method.entropy": "False"} | run["params"]
     families = compare_families(report(*runs), SCORE)
-    assert [line.partition(":")[0] for line in put_into_words(families)] == ["a → b (lr=0.01)"] * 3 + ["a → b (lr=0.1)"]
-    assert [line.split(": ")[1] for line in put_into_words(families)] == [
+    overall, *lines = put_into_words(families)
+    assert overall == "over 4 tasks what would be chosen has a mean regret of .000, .000 at worst"
+    assert [line.partition(":")[0] for line in lines] == ["a → b (lr=0.01)"] * 3 + ["a → b (lr=0.1)"]
+    assert [line.split(": ")[1] for line in lines] == [
         "CDAN", "DANN", "DANN entropy", "DANN",
     ]  # fmt: skip
+
+
+def test_families_over_all_tasks() -> None:
+    """Two tasks: Constant is chosen on both and best on one; Ganin was tried on both, Cosine on one."""
+    columns = ("pair", "recipe", "method", "variant", "family", "score", "accuracy", "best")
+    rows = [
+        ("a_to_b", "", "dann", "", "Constant", 0.9, 0.6, 0.8),
+        ("a_to_b", "", "dann", "", "Ganin", 0.8, 0.7, 0.7),
+        ("c_to_d", "", "dann", "", "Constant", 0.9, 0.5, 0.5),
+        ("c_to_d", "", "dann", "", "Ganin", 0.5, 0.9, 0.9),
+        ("c_to_d", "", "dann", "", "Cosine", 0.2, 0.4, 0.4),
+        ("e_to_f", "", "dann", "", "Cosine", 0.2, 0.4, 0.4),  # alone: compared with nothing
+    ]
+    overall = average_families(pd.DataFrame(rows, columns=columns))
+    assert overall.to_dict("list") == {
+        "family": ["Ganin", "Constant", "Cosine"],
+        "tasks": [2, 2, 1],
+        "chosen": [0, 2, 0],
+        "best": [1, 1, 0],
+        "short": pytest.approx([0.05, 0.3, 0.5]),
+    }
 
 
 def make(monkeypatch: pytest.MonkeyPatch, *runs: dict[str, dict], **options: Any) -> tuple[Table, list[str]]:
