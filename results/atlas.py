@@ -13,7 +13,7 @@ from results.caption import describe_mixtures, describe_origin
 from results.cells import drop_repeated, name_cells
 from results.document import Document, Grid
 from results.drawing.base import Material
-from results.reading import FINISHED, read_runs
+from results.reading import FINISHED, read_runs, search
 from results.selecting import report_last
 from results.table import Request, Table, refuse_figures
 from results.words import MARK, fraction, title_cell
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SWEPT = "sweep_alpha"  # begins the name of every MLflow experiment of a sweep over schedules
 CONFIRMED = "_confirmation"  # ends that of the runs on fresh seeds, of chosen settings alone
 ALPHA = "param.method.alpha"
+PARENT = "tag.mlflow.parentRunId"
+COMPLETE = "COMPLETE"
 OBJECTIVE = "information_maximisation"  # chooses, unless another validator is asked for
 PLACE = ["pair", "recipe", "method", "variant"]  # within which families compete; variant: of the fields beside alpha
 COLUMNS = [*PLACE, "pair_title", "family", "settings", "setting", "seeds", "score", "accuracy", "sd", "best", "regret"]
@@ -33,20 +35,27 @@ def make_atlas(client: "MlflowClient", request: Request) -> Table:
     """Each family's setting that a validator chooses, and what its best one would have given.
 
     Raises:
-        BadInput: no sweep over schedules is recorded, the validator's scores are not, or what is asked for is no
-            validator, or a figure.
+        BadInput: no sweep over schedules is recorded, none of its trials is complete, the validator's scores are not
+            recorded, or what is asked for is no validator, or a figure.
         Unreachable: the store does not answer.
     """
     refuse_figures(request)
     if request.selection in (LAST, TARGET_ORACLE):
         raise BadInput(f"selection must be a validator, which chooses settings here, got {request.selection}")
     with answering("the MLflow store does not list its experiments"):
-        titles = [each.name for each in client.search_experiments()]
-    found = [title for title in titles if title.startswith(SWEPT) and not title.endswith(CONFIRMED)]
+        listed = {each.name: each.experiment_id for each in client.search_experiments()}
+    found = [title for title in listed if title.startswith(SWEPT) and not title.endswith(CONFIRMED)]
     if not found:
         raise BadInput("no sweep over alpha schedules is recorded; make one with: python -m sweeps run alpha_atlas")
     recorded = read_runs(client, *found)
-    runs = recorded.runs[(recorded.runs["status"] == FINISHED) & recorded.runs[ALPHA].notna()]
+    finished = recorded.runs[(recorded.runs["status"] == FINISHED) & recorded.runs[ALPHA].notna()]
+    # What is left of a trial that lost a seed, or was pruned, is no fair sample of its setting.
+    trials = search(client, [listed[title] for title in found], kind="trial")
+    broken = {trial["run_id"] for trial in trials if trial.get(f"tag.{names.STATE}") != COMPLETE}
+    runs = finished[~finished.get(PARENT, pd.Series("", finished.index)).isin(broken)]
+    if runs.empty:
+        raise BadInput("no trial of a sweep over alpha schedules is complete; go on with: python -m sweeps run NAME")
+    incomplete = f"not in the table: {len(finished) - len(runs)} runs of trials that are not complete"
     named, repeated = drop_repeated(name_cells(runs, mixed=request.mixed))
     runs = report_last(named)
     families = compare_families(runs, f"metric.{find_validator(request.selection).curve}")
@@ -64,6 +73,7 @@ def make_atlas(client: "MlflowClient", request: Request) -> Table:
             "on the seeds of the search, so optimistic: `python -m sweeps report NAME` trains the winner on fresh ones",
             *describe_mixtures(runs),
             *repeated,
+            *([incomplete] if len(runs) < len(finished) else []),
             *(f"not in the table: {count} {reason}" for reason, count in recorded.left_out.items()),
         ],
         origin=describe_origin(runs, request.command),

@@ -30,7 +30,6 @@ STATUS = {
     TrialState.PRUNED: "KILLED",
     TrialState.RUNNING: "KILLED",
 }
-STATE = "state"
 SHOWN_STATE = {TrialState.RUNNING: "INTERRUPTED"}
 
 
@@ -93,7 +92,7 @@ def _list_trials(client: "MlflowClient", experiment_id: str, above: str) -> "dic
 
 def _is_same(run: "Run", trial: FrozenTrial) -> bool:
     state = SHOWN_STATE.get(trial.state, trial.state.name)
-    return run.info.status == STATUS[trial.state] and run.data.tags.get(STATE) == state
+    return run.info.status == STATUS[trial.state] and run.data.tags.get(names.STATE) == state
 
 
 def _describe_trial(sweep: Sweep, trial: FrozenTrial) -> Whole:
@@ -101,7 +100,7 @@ def _describe_trial(sweep: Sweep, trial: FrozenTrial) -> Whole:
         names.KIND: "trial",
         names.PATH: "/".join(destination_of(sweep, trial.number).parents),
         names.COMMAND: launched_as(),
-        STATE: SHOWN_STATE.get(trial.state, trial.state.name),
+        names.STATE: SHOWN_STATE.get(trial.state, trial.state.name),
         names.NOTE: describe_trial(sweep, trial),
     }
     tags |= {"message": trial.user_attrs[FAILURE]} if FAILURE in trial.user_attrs else {}

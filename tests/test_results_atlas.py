@@ -80,7 +80,11 @@ def test_families_over_all_tasks() -> None:
 
 def make(monkeypatch: pytest.MonkeyPatch, *runs: dict[str, dict], **options: Any) -> tuple[Table, list[str]]:
     read: list[str] = []
-    experiments = [SimpleNamespace(name=name) for name in ("demo", "sweep_alpha", "sweep_alpha_confirmation")]
+    experiments = [
+        SimpleNamespace(name=name, experiment_id=name) for name in ("demo", "sweep_alpha", "sweep_alpha_confirmation")
+    ]
+    trials = [{"run_id": state.lower(), "tag.state": state} for state in ("COMPLETE", "FAIL", "PRUNED")]
+    monkeypatch.setattr(atlas, "search", lambda *_, kind: trials)
     client: Any = SimpleNamespace(search_experiments=lambda: experiments)
     monkeypatch.setattr(atlas, "read_runs", lambda _, *names: read.extend(names) or RecordedRuns(frame(*runs), {}))
     options = {"selection": "information_maximisation", "figures": ()} | options
@@ -99,6 +103,18 @@ def test_runs_of_different_commits_stand_apart_unless_mixed_and_fresh_seeds_are_
     table, _ = make(monkeypatch, *runs, mixed=True)
     assert list(table.frames[""]["seeds"]) == [2]
     assert sum(note.startswith("repeated, not in the table: dann on a_to_b") for note in table.document.notes) == 2
+
+
+def test_a_setting_whose_trial_lost_a_seed_or_was_pruned_does_not_compete(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its survivor may shine: 1.0 here, of two seeds of which one has diverged."""
+    runs = swept("Ganin", "1", 0.9, 0.6, 0.7) + swept("Constant", "1", 2.0, 1.0) + swept("Step", "1", 1.5, 0.9)
+    for run, state in zip(runs, ("complete", "complete", "fail", "pruned"), strict=True):
+        run["tags"]["mlflow.parentRunId"] = state
+    table, _ = make(monkeypatch, *runs)
+    assert list(table.frames[""]["family"]) == ["Ganin"]
+    assert "not in the table: 2 runs of trials that are not complete" in table.document.notes
+    with pytest.raises(BadInput, match="no trial of a sweep over alpha schedules is complete"):
+        make(monkeypatch, *runs[2:])
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,7 @@ def check_metric_name(name: str) -> None:
 
 # Tags of an MLflow run.
 KIND = "kind"  # "run", "study", "trial" or "report"
+STATE = "state"  # of a trial, as Optuna names it: COMPLETE, PRUNED, FAIL; INTERRUPTED while nobody works on it
 PATH = "path"  # of a study or trial: the titles of the runs above it and its own, joined by "/"
 SETTING = "setting"  # a run's title without its seed: runs of one setting differ in their seed alone
 HASH, PAIR_TITLE, PROTOCOL, DATA_FINGERPRINT = "hash", "pair_title", "protocol", "data_fingerprint"
