@@ -13,6 +13,7 @@ from results.caption import describe_mixtures, describe_origin
 from results.cells import drop_repeated, name_cells
 from results.document import Document, Grid
 from results.drawing.base import Material
+from results.judging import key_settings
 from results.reading import FINISHED, read_runs, search
 from results.selecting import report_last
 from results.table import Request, Table, refuse_figures
@@ -94,8 +95,7 @@ def compare_families(runs: pd.DataFrame, score: str) -> pd.DataFrame:
     """
     if score not in runs:
         raise BadInput(f"{score.removeprefix('metric.')} was not recorded in any sweep over alpha schedules")
-    params = [str(name) for name in runs if str(name).startswith("param.") and name != "param.seed"]
-    keys = runs[params].fillna("").astype(str).agg("\n".join, axis=1)
+    keys = key_settings(runs)
     rows = []
     places = runs.assign(variant=runs["variant"].map(_drop_alpha))
     for (*place, family), of_family in places.groupby([*PLACE, ALPHA]):

@@ -33,7 +33,8 @@ def judge(runs: pd.DataFrame, scores: pd.DataFrame, by: str) -> pd.DataFrame:
     """One row for each value of `by` and validator: the columns `by` and `COLUMNS`.
 
     Args:
-        runs: one row a run, with the columns of `name_cells`.
+        runs: one row a run, with the columns of `name_cells`; `lost`, where it is there, says whether a run of the same
+            setting failed.
         scores: of `score_steps`.
         by: pair or method.
     """
@@ -72,12 +73,23 @@ def choose_steps(scores: pd.Series) -> list[tuple[str, int]]:
     return list(scores.dropna()[::-1].groupby("run_id").idxmax())  # the first of the reversed rows
 
 
-def _settings(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    # Means over seeds of what each setting ended with.
-    last = scores.groupby("run_id").tail(1).droplevel("step")  # not `last`, which passes over what is missing
+def key_settings(runs: pd.DataFrame) -> pd.Series:
+    """Equal for runs that differ in their seed alone.
+
+    Args:
+        runs: one row a run, with columns `param.<name>`.
+    """
     params = [str(name) for name in runs if str(name).startswith("param.") and name != "param.seed"]
-    keys = runs.loc[last.index, params].fillna("").astype(str).agg("\n".join, axis=1)
-    return last.select_dtypes("number").groupby(keys).mean()
+    return runs[params].fillna("").astype(str).agg("\n".join, axis=1)
+
+
+def _settings(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    # Means over seeds of what each setting ended with; what is left of one that lost a seed is no fair sample of it.
+    last = scores.groupby("run_id").tail(1).droplevel("step")  # not `last`, which passes over what is missing
+    ended = runs.loc[last.index]
+    if "lost" in ended:
+        ended = ended[~ended["lost"]]
+    return last.loc[ended.index].select_dtypes("number").groupby(key_settings(ended)).mean()
 
 
 def _judge_settings(settings: pd.DataFrame, validator: str) -> tuple[int, float, float]:

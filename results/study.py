@@ -13,7 +13,7 @@ from results.caption import describe_origin
 from results.cells import UPPER, name_cells
 from results.document import Document, Grid
 from results.drawing.base import Material
-from results.judging import FEWEST_EVALUATIONS, FEWEST_PAIRS, FEWEST_SETTINGS, average, judge, score_steps
+from results.judging import FEWEST_EVALUATIONS, FEWEST_PAIRS, FEWEST_SETTINGS, average, judge, key_settings, score_steps
 from results.reading import FINISHED, list_experiments, read_runs
 from results.selecting import report_last
 from results.statistics import LEVEL
@@ -39,6 +39,9 @@ def make_study(client: "MlflowClient", request: Request) -> Table:
     recorded = read_runs(client, *list_experiments(client)["name"])
     finished = recorded.runs[(recorded.runs["status"] == FINISHED) & (recorded.runs["param.method"] != UPPER)]
     finished = finished[[not origin_of(pair)[1] for pair in finished["param.pair"]]]
+    keys = key_settings(recorded.runs)
+    failed = keys[recorded.runs["status"] != FINISHED]
+    finished = finished.assign(lost=keys.isin(failed).loc[finished.index])
     runs = report_last(name_cells(finished, mixed=True))
     addresses = dict(zip(map(str, runs.index), runs["artifacts"], strict=True))
     curves, problems = read_curves(addresses)
@@ -57,7 +60,8 @@ def make_study(client: "MlflowClient", request: Request) -> Table:
             "regret: target accuracy of the best step of a run less that of the step that a validator chooses; worst: "
             "the largest of a run; mean over runs, then over pairs",
             "rank corr.: Spearman's, of a validator's score with target accuracy over the steps of a run, mean over "
-            "runs; and over settings, which are runs that differ in their seed alone, at their last step",
+            "runs; and over settings, which are runs that differ in their seed alone, at their last step; one that "
+            "lost a run is left out",
             f"last: the last step, whose score is its number; runs of fewer than {FEWEST_EVALUATIONS} evaluations and "
             f"pairs of fewer than {FEWEST_SETTINGS} settings are left out, and so are target only and the runs of "
             "reverse validation",

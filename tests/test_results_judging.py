@@ -61,6 +61,16 @@ def test_settings_are_means_over_seeds() -> None:
     assert row["settings_correlation"] == pytest.approx(stats.spearmanr([1, 2, 3, 4, 5], [1, 2, 5, 4, 3]).statistic)
 
 
+def test_what_is_left_of_a_setting_that_lost_a_run_is_not_judged() -> None:
+    """The best setting by far, and of the largest score: a survivor."""
+    runs = report(*described("a_to_b", 6, seeds=1)).assign(lost=[False] * 5 + [True])
+    index = pd.MultiIndex.from_product([runs.index, [10]], names=["run_id", "step"])
+    given = {names.TARGET_ACCURACY: [0.1, 0.2, 0.3, 0.4, 0.5, 1.0], "nuclear_norm": [1, 2, 3, 5, 4, 9.0], LAST: 10.0}
+    [row] = judge(runs, pd.DataFrame(given, index=index), "pair").to_dict("records")
+    assert row["settings"] == 5
+    assert row["settings_regret"] == pytest.approx(0.1)
+
+
 def test_a_score_that_the_last_evaluation_lacks_judges_no_setting() -> None:
     runs = report(*described("a_to_b", 5, seeds=1))
     index = pd.MultiIndex.from_product([runs.index, [10, 20]], names=["run_id", "step"])
