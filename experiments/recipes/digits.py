@@ -20,12 +20,19 @@ from grl.schedules import InverseDecay
 
 
 def mnist_to_mnist_m() -> Experiment:
-    """The paper's printed network and recipe, on the middle 28 × 28 pixels."""
+    """The paper's printed network and recipe, on the middle 28 × 28 pixels.
+
+    Measured (n = 5): source only .544 ± .032, DANN .552 ± .246, target only .961 ± .001; paper .523, .767, .960. 25
+    to 45 seconds a run on an H100.
+    """
     return Experiment(pair="mnist_to_mnist_m", network=MnistPaper(), steps=10_000, evaluate_every=1000, log_every=100)
 
 
 def mnist_to_mnist_m_modern() -> Experiment:
-    """The same with BatchNorm after both convolutions and Dropout2d(0.5) after the second."""
+    """The same with BatchNorm after both convolutions and Dropout2d(0.5) after the second.
+
+    Measured (n = 5): source only .492 ± .051, DANN .782 ± .010, target only .973 ± .001.
+    """
     return dataclasses.replace(mnist_to_mnist_m(), network=MnistModern())
 
 

