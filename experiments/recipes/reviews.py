@@ -11,7 +11,8 @@ learning rate of 0.001 (mSDA 0.0001), plain SGD on one source and one target rev
 classifier's own update, too. A tenth of both training splits is held out: of the source it decides which step's weights
 are kept. The authors' code looks after every pass, stops once half as many passes again as the best one took bring no
 better (30 at least, 200 at most), and subtracts no mean; here each run has 30 passes, every third one is looked at, and
-the mean is subtracted. Thirty are too few: with 90, NN on books → electronics has .74 and not .70 (paper .747; `LOG.md`).
+the mean is subtracted. Thirty are too few: with 90, NN on books → electronics has .74 and not .70 (paper .747; see
+`LOG.md`).
 """
 
 import dataclasses
