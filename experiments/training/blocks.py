@@ -50,8 +50,10 @@ class Blocks:
             batches: By domain; members may share a stream, which is drawn once.
             stream_of: Which stream each member has.
         """
-        self._layer, self._batches, self._stream_of = layer, batches, torch.tensor(stream_of)
-        self._size = sum(stream.batch_size for stream in batches.values())
+        self._layer, self._batches, self._stream_of = layer, batches, stream_of
+        sizes = [stream.batch_size for stream in batches.values()]
+        self._size = sum(sizes)
+        self._units = torch.eye(self._size).expand(len(stream_of), -1, -1).split(sizes, 1)
         self.weight = layer.new_empty(*layer.shape[:2], self._size)
         self.left = 0
 
@@ -68,11 +70,9 @@ class Blocks:
         torch.baddbmm(
             self._outputs[..., now], self._changes[..., :before], self._products[:, :before, now], out=self.weight
         )
-        units = torch.eye(self._size).expand(len(self._stream_of), -1, -1)
-        sizes = [stream.batch_size for stream in self._batches.values()]
         return {
             domain: (inputs, *(labels[self._stream_of] for labels in self._labels[here][domain]))
-            for domain, inputs in zip(self._batches, units.split(sizes, 1), strict=True)
+            for domain, inputs in zip(self._batches, self._units, strict=True)
         }
 
     def update(self, slopes: Tensor, lr: float) -> None:

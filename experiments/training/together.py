@@ -188,7 +188,8 @@ class Together:
         members = list(zip(self._pairs, self._seeds, strict=True))
         keys = [(id(pair), seed) if self._block > 1 else row for row, (pair, seed) in enumerate(members)]
         streams = dict(zip(keys, members, strict=True))
-        self._stream_of = [list(streams).index(key) for key in keys]
+        places = {key: place for place, key in enumerate(streams)}
+        self._stream_of = [places[key] for key in keys]
         self._batches = {
             domain: StackedBatches(
                 [opened[id(pair)][domain] for pair, _ in streams.values()],
