@@ -51,12 +51,14 @@ def collect(pool: Local) -> list:
     return ended
 
 
-def test_workers_train_the_bits_of_this_process_go_on_after_a_bug_and_are_replaced_when_they_die(runs, capfd):
+def test_workers_train_the_bits_of_this_process_and_are_replaced_after_a_bug_and_when_they_die(runs, capfd):
     """One pool for several cases: starting a worker takes seconds."""
     good, faulty, dying = (small_moons(), small_moons(network=Faulty()), small_moons(network=Dying()))
     pool = Local(1)
     pool.submit((faulty,))
+    [worker] = pool._workers
     [broken] = collect(pool)
+    assert not worker.process.is_alive()  # what a bug broke in it is nobody else's
     assert broken.died == "a worker met ZeroDivisionError: by zero; its traceback is above"
     said = capfd.readouterr().err
     assert "ZeroDivisionError: by zero" in said

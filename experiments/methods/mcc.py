@@ -32,4 +32,5 @@ class MCC(Comparator):
         weights = 1 + (p * log_p).sum(1).exp().detach()
         correlation = p.T @ (p * (weights / weights.mean()).unsqueeze(1))
         correlation = correlation / correlation.sum(1, keepdim=True)
-        return (correlation.sum() - correlation.trace()) / len(correlation)
+        # Not trace(), whose gradient waits for the device: a CUDA graph that is being recorded breaks at it.
+        return (correlation.sum() - correlation.diagonal().sum()) / len(correlation)

@@ -89,13 +89,16 @@ class Local:
         members, worker.members = worker.members, None
         assert members is not None
         try:
-            self._ended.append(worker.line.recv())
+            ended = worker.line.recv()
         except (EOFError, OSError):
             worker.process.join()
-            self._workers.remove(worker)
             code = worker.process.exitcode
             died = f"a worker process ended with exit code {code}; finished runs are kept, the same command goes on"
-            self._ended.append(Ended(members, died=died))
+            ended = Ended(members, died=died)
+        if ended.died:
+            worker.process.join()
+            self._workers.remove(worker)
+        self._ended.append(ended)
 
     def stop(self) -> None:
         with told_to_stop():  # they are already told; a second Ctrl-C would only cut short what they write
@@ -121,7 +124,10 @@ def _serve(line: Connection, parent: int, machine: Machine, modules: Sequence[st
         while not must_stop():
             if line.poll(0.5):
                 members, until = line.recv()
-                line.send(train_members(members, machine, must_stop=must_stop, until=until))
+                ended = train_members(members, machine, must_stop=must_stop, until=until)
+                line.send(ended)
+                if ended.died:  # a bug can leave a process broken, as a CUDA graph does that was half recorded
+                    return
 
 
 def _end_with(parent: int) -> None:
