@@ -358,3 +358,12 @@ def test_ctrl_c_anywhere_is_exit_130(capsys):
 def test_a_program_error_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
         run_command(lambda arguments: 1 // 0, [])
+
+
+def test_a_table_is_taken_in_parts():
+    whole = read_command("run", "ganin2016_table2", []).experiments
+    part = read_command("run", "ganin2016_table2", ["--pairs", "syn_signs_to_gtsrb"]).experiments
+    assert part == [each for each in whole if each.pair == "syn_signs_to_gtsrb"]
+    assert len(whole) == 4 * len(part) == 60
+    with pytest.raises(BadInput, match=r"unknown pairs 'svhn': .*syn_signs_to_gtsrb"):
+        read_command("run", "ganin2016_table2", ["--pairs", "svhn"])

@@ -51,6 +51,17 @@ def across_methods(
     return [dataclasses.replace(with_method(recipe, method), seed=seed) for method in methods for seed in range(seeds)]
 
 
+def part_of(option: str, word: str, known: Sequence[str]) -> list[str]:
+    """What an option of a table takes of what it consists of: `all`, or one by its name.
+
+    Raises:
+        BadInput: there is no such part.
+    """
+    if word != "all" and word not in known:
+        raise unknown(option, word, ["all", *known])
+    return [each for each in known if word in ("all", each)]
+
+
 def for_pair(name: str) -> Experiment:
     """An experiment for a pair that no recipe names: a network that fits its inputs, the paper's optimisation.
 

@@ -3,10 +3,11 @@
     GRL_DATA=... python -m experiments run syn_numbers_to_svhn
     GRL_DATA=... python -m experiments run svhn_to_mnist
     GRL_DATA=... python -m experiments run syn_signs_to_gtsrb
+    GRL_DATA=... python -m experiments run ganin2016_table2 --pairs syn_signs_to_gtsrb
     GRL_DATA=... python -m results plan ganin2016_table2
 
-All but the networks is as in `digits`. None of the three has been trained here to its end: on one core a step of the
-networks for house numbers takes half a second.
+All but the networks is as in `digits`. House numbers have not been trained here: on one core a step of their networks
+takes half a second.
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ import dataclasses
 from experiments.experiment import Experiment
 from experiments.networks.gtsrb import GtsrbPaper
 from experiments.networks.svhn import SvhnPaper
-from experiments.recipes.base import across_methods
+from experiments.recipes.base import across_methods, part_of
 from experiments.recipes.digits import mnist_to_mnist_m
 
 
@@ -29,11 +30,16 @@ def svhn_to_mnist() -> Experiment:
 
 
 def syn_signs_to_gtsrb() -> Experiment:
-    """Rendered traffic signs to photographed ones, 43 classes."""
+    """Rendered traffic signs to photographed ones, 43 classes.
+
+    Measured on a part of both domains (1,784 rendered signs, 1,600 photographs and 400 to test on; n = 5): source only
+    .736 ± .014, DANN .856 ± .011, target only .936 ± .010; paper, on all of them, .790, .887, .998.
+    """
     return dataclasses.replace(mnist_to_mnist_m(), pair="syn_signs_to_gtsrb", network=GtsrbPaper())
 
 
-def ganin2016_table2(seeds: int = 5) -> list[Experiment]:
-    """All four columns of table 2: source only, DANN and target only with the paper's networks."""
+def ganin2016_table2(seeds: int = 5, pairs: str = "all") -> list[Experiment]:
+    """The four columns of table 2, or one: source only, DANN and target only with the paper's networks."""
     columns = (mnist_to_mnist_m(), syn_numbers_to_svhn(), svhn_to_mnist(), syn_signs_to_gtsrb())
-    return [run for column in columns for run in across_methods(column, seeds)]
+    wanted = part_of("pairs", pairs, [column.pair for column in columns])
+    return [run for column in columns if column.pair in wanted for run in across_methods(column, seeds)]

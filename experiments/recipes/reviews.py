@@ -15,7 +15,7 @@ the mean is subtracted. (Thirty passes are too few: NN on books → electronics 
 """
 
 import dataclasses
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 
 from experiments.choosing import choose_reversed
 from experiments.errors import BadInput, unknown
@@ -28,6 +28,7 @@ from experiments.methods.svm import SVM
 from experiments.networks.raw import Raw
 from experiments.networks.shallow import Shallow
 from experiments.optimisers import SGD
+from experiments.recipes.base import part_of
 from grl.schedules import Constant, InverseDecay
 
 PRODUCTS = ("books", "dvd", "electronics", "kitchen")
@@ -86,12 +87,12 @@ def ganin2016_table1(seeds: int = 5, columns: str = "all", pairs: str = "all") -
     with one seed, what they choose with all seeds. Measured (mean of the pairs, n = 5): DANN .755, NN .755, SVM .757;
     paper .763, .761, .760.
     """
-    return _table1(seeds, columns, _part("pairs", pairs, PAIRS))
+    return _table1(seeds, columns, part_of("pairs", pairs, PAIRS))
 
 
 def ganin2016_table1_msda(seeds: int = 5, columns: str = "all", pairs: str = "all") -> Stages:
     """The other half of table 1: the same on mSDA's representation of the counts."""
-    return _table1(seeds, columns, [f"{pair}_msda" for pair in _part("pairs", pairs, PAIRS)])
+    return _table1(seeds, columns, [f"{pair}_msda" for pair in part_of("pairs", pairs, PAIRS)])
 
 
 def _table1(seeds: int, columns: str, pairs: list[str]) -> Stages:
@@ -100,7 +101,7 @@ def _table1(seeds: int, columns: str, pairs: list[str]) -> Stages:
     grid = yield [
         candidate
         for pair in pairs
-        for column in _part("columns", columns, COLUMNS)
+        for column in part_of("columns", columns, COLUMNS)
         for candidate in candidates(pair, column)
     ]
     yield [reverse(candidate) for candidate in grid]
@@ -113,9 +114,3 @@ def _table1(seeds: int, columns: str, pairs: list[str]) -> Stages:
         for best in chosen
         for seed in range(1 if isinstance(best.method, Fitted) else seeds)  # a fit draws nothing
     ]
-
-
-def _part(option: str, word: str, known: Iterable[str]) -> list[str]:
-    if word != "all" and word not in known:
-        raise unknown(option, word, ["all", *known])
-    return [each for each in known if word in ("all", each)]
