@@ -50,3 +50,17 @@ def test_the_figure_has_a_row_for_domains_and_one_for_classes() -> None:
     legends = [[text.get_text() for text in axis.get_legend().get_texts()] for axis in figure.axes[1::2]]
     assert legends == [["source", "target"], ["0", "1", "2"]]
     assert to_png(figure).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("classes", [2, 10, 11, 65])
+def test_every_class_has_a_colour_of_its_own_and_all_is_on_the_page(classes: int) -> None:
+    samples = {heading: make_features(130, 2) | {"labels": np.arange(130) % classes} for heading in ("before", "after")}
+    figure = draw_features(samples, "a → b")
+    to_png(figure)
+    colours = figure.axes[3].collections[-1].get_facecolor()
+    assert len({tuple(colour) for colour in colours}) == classes  # type: ignore[arg-type]
+    for axis in figure.axes:
+        for drawn in (axis, *filter(None, [axis.get_legend()])):
+            box = drawn.get_tightbbox()
+            assert box is not None
+            assert all(figure.bbox.contains(x, y) for x, y in box.corners())
