@@ -22,8 +22,8 @@ from grl.schedules import InverseDecay
 def mnist_to_mnist_m() -> Experiment:
     """The paper's printed network and recipe, on the middle 28 × 28 pixels.
 
-    Measured (n = 5): source only .544 ± .032, DANN .552 ± .246, target only .961 ± .001; paper .523, .767, .960. 25
-    to 45 seconds a run on an H100.
+    Measured (n = 5): source only .544 ± .032, DANN .552 ± .246, target only .961 ± .001; paper .523, .767, .960. On
+    32 × 32 pixels DANN .658 ± .062 (n = 16). 25 to 45 seconds a run on an H100.
     """
     return Experiment(pair="mnist_to_mnist_m", network=MnistPaper(), steps=10_000, evaluate_every=1000, log_every=100)
 
@@ -47,7 +47,11 @@ def mnist_m(seeds: int = 5) -> list[Experiment]:
 
 
 def mnist_m_methods(seeds: int = 5) -> list[Experiment]:
-    """MNIST → MNIST-M under the modern recipe, every method at its own defaults."""
+    """MNIST → MNIST-M under the modern recipe, every method at its own defaults.
+
+    Measured (n = 5): MDD .809 ± .009, DANN .782 ± .010, CDAN .758 ± .016, MMD .556 ± .023, MCD .535 ± .088, CORAL
+    .519 ± .015; CDAN+E .756 ± .020 (n = 4). 40 to 90 seconds a run on an H200, a quarter of an hour on a core.
+    """
     return across_methods(mnist_to_mnist_m_modern(), seeds, (*DEEP, CDAN(entropy=True)))
 
 
