@@ -18,6 +18,7 @@ LOWER, UPPER = "source_only", "target_only"
 CELL = ["pair", "recipe", "method", "variant"]
 TARGET = names.TARGET_ACCURACY
 _METHOD = "method."
+_AFTER = "after"  # the field of a method that is another method
 FIELD = f"param.{_METHOD}"  # begins the column of a method's field
 
 
@@ -43,7 +44,11 @@ def name_cells(runs: pd.DataFrame, *, mixed: bool = False) -> pd.DataFrame:
     same = {} if mixed else {name: name for name in PROVENANCE if name in runs}
     recipe = _differences(named, ["pair"], others, but_own=True) + " " + _differences(named, ["pair"], same)
     named["recipe"] = recipe.str.strip()
-    named["variant"] = _differences(named, ["pair", "recipe", "method"], fields)
+    theirs = {name: fields.pop(name) for name in list(fields) if name.startswith(f"{_AFTER}.")}
+    variant = _differences(named, ["pair", "recipe", "method"], fields)
+    if theirs:  # fields of the method that came before are compared within that method, like a method's own
+        variant += " " + _differences(named, ["pair", "recipe", "method", fields[_AFTER]], theirs)
+    named["variant"] = variant.str.strip()
     return named
 
 

@@ -18,6 +18,8 @@ from experiments.networks.moons import Moons
 from experiments.networks.resnet import ResNet18
 from experiments.recipes import RECIPES
 from experiments.recipes.moons import moons
+from experiments.recipes.numbers import ganin2016_table2
+from experiments.training.fitted import run_before
 from grl.schedules import Constant
 
 
@@ -367,3 +369,16 @@ def test_a_table_is_taken_in_parts():
     assert len(whole) == 4 * len(part) == 60
     with pytest.raises(BadInput, match=r"unknown pairs 'svhn': .*syn_signs_to_gtsrb"):
         read_command("run", "ganin2016_table2", ["--pairs", "svhn"])
+
+
+def test_table_2_ends_with_last_layers_fitted_again():
+    stages = ganin2016_table2(1, "mnist_to_mnist_m")
+    trained = next(stages)
+    with pytest.raises(StopIteration) as end:
+        stages.send(trained)
+    rows = [(run.method.name, getattr(getattr(run.method, "after", None), "name", "")) for run in end.value.value]
+    assert rows == [
+        ("dann", ""), ("source_only", ""), ("target_only", ""),
+        ("svm", "dann"), ("svm", "source_only"), ("sa", "source_only"),
+    ]  # fmt: skip
+    assert {run_before(run) for run in end.value.value[3:]} == set(trained[:2])

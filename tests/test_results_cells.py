@@ -81,6 +81,18 @@ def test_a_different_schedule_is_a_variant_under_the_same_anchors() -> None:
     ]  # fmt: skip
 
 
+def test_fields_of_a_method_before_are_compared_within_that_method() -> None:
+    dann = {"method.after": "DANN", "method.after.domain_weight": "2.0"}
+    before = ({"method.after": "SourceOnly"}, dann, dann | {"method.after.domain_weight": "1.0"})
+    runs = [describe_run("a_to_b", "svm", 0, 0.5, **each) for each in before]
+    runs += [describe_run("c_to_d", "svm", 0, 0.5, **each) for each in before[:2]]
+    runs += [describe_run("c_to_d", "dann", 0, 0.5)]
+    assert list(report(*runs)["variant"]) == [
+        "after=SourceOnly", "after=DANN after.domain_weight=2.0", "after=DANN after.domain_weight=1.0",
+        "after=SourceOnly", "after=DANN", "",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("values", "shown"),
     [

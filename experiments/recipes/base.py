@@ -4,7 +4,7 @@ A recipe is a function that returns an `Experiment`, or a list of them, which is
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 from datasets import load_pair
 from experiments.errors import BadInput, unknown
@@ -17,6 +17,8 @@ from experiments.networks.resnet import ResNet18
 from grl.schedules import InverseDecay
 
 DEEP = ("source_only", "target_only", "dann", "cdan", "mdd", "mcd", "daln", "coral", "mmd", "mcc", "bnm")
+Stages = Generator[list[Experiment], list[Experiment], list[Experiment]]
+"""Yields runs, is sent them trained, and returns the table."""
 SMALL_IMAGE = 64  # pixels a side; what is larger is a photograph
 
 

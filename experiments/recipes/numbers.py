@@ -13,9 +13,11 @@ takes half a second.
 import dataclasses
 
 from experiments.experiment import Experiment
+from experiments.methods.sa import SA
+from experiments.methods.svm import SVM
 from experiments.networks.gtsrb import GtsrbPaper
 from experiments.networks.svhn import SvhnPaper
-from experiments.recipes.base import across_methods, part_of
+from experiments.recipes.base import Stages, across_methods, part_of
 from experiments.recipes.digits import mnist_to_mnist_m
 
 
@@ -38,8 +40,18 @@ def syn_signs_to_gtsrb() -> Experiment:
     return dataclasses.replace(mnist_to_mnist_m(), pair="syn_signs_to_gtsrb", network=GtsrbPaper())
 
 
-def ganin2016_table2(seeds: int = 5, pairs: str = "all") -> list[Experiment]:
-    """The four columns of table 2, or one: source only, DANN and target only with the paper's networks."""
+def ganin2016_table2(seeds: int = 5, pairs: str = "all") -> Stages:
+    """The four columns of table 2, or one: source only, SA, DANN and target only with the paper's networks.
+
+    As printed: the last layer of source only and of DANN is fitted again as a linear SVM, and SA stands on the features
+    of source only. The networks' own outputs are rows, too.
+    """
     columns = (mnist_to_mnist_m(), syn_numbers_to_svhn(), svhn_to_mnist(), syn_signs_to_gtsrb())
     wanted = part_of("pairs", pairs, [column.pair for column in columns])
-    return [run for column in columns if column.pair in wanted for run in across_methods(column, seeds)]
+    trained = yield [run for column in columns if column.pair in wanted for run in across_methods(column, seeds)]
+    fits = {"source_only": (SVM, SA), "dann": (SVM,)}
+    return trained + [
+        dataclasses.replace(run, method=fit(after=run.method))
+        for run in trained
+        for fit in fits.get(run.method.name, ())
+    ]

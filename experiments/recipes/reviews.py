@@ -15,7 +15,6 @@ the mean is subtracted. (Thirty passes are too few: NN on books → electronics 
 """
 
 import dataclasses
-from collections.abc import Generator
 
 from experiments.choosing import choose_reversed
 from experiments.errors import BadInput, unknown
@@ -28,7 +27,7 @@ from experiments.methods.svm import SVM
 from experiments.networks.raw import Raw
 from experiments.networks.shallow import Shallow
 from experiments.optimisers import SGD
-from experiments.recipes.base import part_of
+from experiments.recipes.base import Stages, part_of
 from grl.schedules import Constant, InverseDecay
 
 PRODUCTS = ("books", "dvd", "electronics", "kitchen")
@@ -75,9 +74,6 @@ def candidates(pair: str, column: str) -> list[Experiment]:
             fit = Experiment(pair=pair, network=Raw(), steps=1, held_out=HELD_OUT, evaluate_every=1, log_every=1)
             return [dataclasses.replace(fit, method=SVM(c=c)) for c in CS]
     raise unknown("column", column, COLUMNS)
-
-
-Stages = Generator[list[Experiment], list[Experiment], list[Experiment]]
 
 
 def ganin2016_table1(seeds: int = 5, columns: str = "all", pairs: str = "all") -> Stages:
