@@ -75,7 +75,10 @@ TABLES: dict[str, Entry] = {
         summary="digits and signs with the paper's networks: source only, DANN, train on target",
         recipes=["ganin2016_table2"],
         published=(JMLR, "Table 2"),
-        notes=["the paper's rows have their last layer retrained as a linear SVM; ours are the networks' own outputs"],
+        notes=[
+            "the paper's rows have their last layer fitted again as a linear SVM, as SA and SVM after=… have here; the "
+            "other rows are the networks' own outputs"
+        ],
     ),
     "ganin2016_table3": Entry(
         summary="Office-31 with a pretrained AlexNet; no recipe: no photographs and no such weights",

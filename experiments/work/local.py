@@ -96,6 +96,8 @@ class Local:
             died = f"a worker process ended with exit code {code}; finished runs are kept, the same command goes on"
             ended = Ended(members, died=died)
         if ended.died:
+            worker.process.join(GRACE_S)
+            worker.process.kill()  # broken as it is, it may not end by itself
             worker.process.join()
             self._workers.remove(worker)
         self._ended.append(ended)

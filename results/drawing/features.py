@@ -77,12 +77,9 @@ def draw_features(samples: Mapping[str, Sample], title: str) -> Figure:
     samples = {heading: _thin(sample) for heading, sample in samples.items()}
     planes, how = project({heading: sample["features"] for heading, sample in samples.items()})
     classes = [str(label) for label in range(1 + max(int(sample["labels"].max()) for sample in samples.values()))]
-    in_order = colormaps["viridis"].resampled(len(classes))  # of more classes than can be told apart one by one
-    colours = (
-        CLASS_COLOURS
-        if len(classes) <= len(CLASS_COLOURS)
-        else [to_hex(in_order(label)) for label in range(len(classes))]
-    )
+    is_many = len(classes) > len(CLASS_COLOURS)  # than can be told apart one by one
+    scale = colormaps["viridis"].resampled(len(classes))
+    colours = [to_hex(scale(label)) for label in range(len(classes))] if is_many else CLASS_COLOURS
     with styled():
         figure = Figure(figsize=(9, 7.6), layout="constrained")
         panels = figure.subplots(2, len(samples), squeeze=False)
@@ -92,12 +89,11 @@ def draw_features(samples: Mapping[str, Sample], title: str) -> Figure:
             _scatter(panels[1, column], planes[heading], sample["labels"], classes, colours)
         panels[0, 0].set_ylabel("coloured by domain")
         panels[1, 0].set_ylabel("coloured by class (both domains)")
-        for row, heading in ((0, "domain"), (1, "class")):
+        for row, heading in ((0, "domain"), (1, "class"))[: 1 if is_many else 2]:
             panels[row, -1].legend(title=heading, loc="upper left", bbox_to_anchor=(1, 1), markerscale=2)
-        if len(classes) > len(CLASS_COLOURS):
-            panels[1, -1].get_legend().remove()
+        if is_many:
             beside = panels[1, -1].inset_axes((1.03, 0, 0.04, 1))
-            figure.colorbar(ScalarMappable(NoNorm(), in_order), beside, label="class")
+            figure.colorbar(ScalarMappable(NoNorm(), scale), beside, label="class")
         figure.suptitle(f"{title}: features of the test splits\n", x=0.01, ha="left", fontsize=12)
         figure.text(0.01, 0.958, how, fontsize=9.5, color=GREY, va="top")
     return figure
