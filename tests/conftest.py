@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import signal
 from importlib.util import find_spec
 
 from hypothesis import settings
@@ -14,3 +15,7 @@ if find_spec("mlflow"):
 # The first example of a test pays for lazy imports, and the machine may be busy: time limits are pytest's business.
 settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
+
+# nohup, and a shell that starts a command in the background, have these ignored, here and in every process from here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
