@@ -109,6 +109,8 @@ def test_confusions_are_shares_of_the_true_class_over_all_seeds() -> None:
     panels = drawn("confusions", *describe_table(TARGETS))["a_to_b confusions"].axes[:3]
     counts = make_shown()[names.TARGET_CONFUSION][-1]
     assert [panel.get_title(loc="left").split(":")[0] for panel in panels] == ["source only", "DANN", "target only"]
+    seeds = [panel.get_title(loc="left").split(", ")[1] for panel in panels]
+    assert seeds == [f"n = {len(accuracies)}" for accuracies in TARGETS.values()]
     for panel in panels:
         np.testing.assert_allclose(panel.images[0].get_array(), counts / counts.sum(1, keepdims=True))
     texts = [text.get_text() for text in panels[0].texts]

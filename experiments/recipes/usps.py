@@ -62,7 +62,13 @@ def usps_to_mnist() -> Experiment:
 
 
 def mnist_usps(seeds: int = 5) -> list[Experiment]:
-    """Both directions, every deep method."""
+    """Both directions, every deep method.
+
+    Measured (n = 5), MNIST → USPS and USPS → MNIST: source only .809 ± .007 and .701 ± .046, DANN .883 ± .006 and
+    .956 ± .001, CDAN .923 and .948, CDAN+E .919 and .938, MCC .942 and .924, DALN .914 and .927, BNM .902 and .937,
+    MCD .871 and .844, MMD .841 and .799, CORAL .815 and .731, target only .968 and .993; MDD diverges in every
+    seed. 15 to 45 seconds a run on an H200, DALN and BNM one to two minutes; five minutes on a quiet core.
+    """
     reversed_ = {"alpha": RAMP, "domain_weight": 1.0, "warm_up": PASS}
     methods = (
         SourceOnly(), TargetOnly(), DANN(**reversed_), CDAN(**reversed_), CDAN(**reversed_, entropy=True),
@@ -93,7 +99,10 @@ def usps_to_mnist_skada() -> Experiment:
 
 
 def mnist_usps_skada(seeds: int = 5) -> list[Experiment]:
-    """Both directions, every deep method."""
+    """Both directions, every deep method.
+
+    Measured, one to three seeds of most: see `LOG.md`. 20 to 60 seconds a run on an H200, twenty minutes on a core.
+    """
     one = Constant(value=1.0)
     adversarial: tuple[Method, ...] = (
         DANN(alpha=one), CDAN(alpha=one), CDAN(alpha=one, entropy=True),

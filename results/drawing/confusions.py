@@ -1,7 +1,7 @@
 """Figure of one pair: which classes each method takes for which, on the target test split."""
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,16 +10,16 @@ from matplotlib.figure import Figure
 from experiments.record import names
 from results.drawing.base import Material, styled
 from results.selecting import at_step
-from results.words import count_seeds, fraction, title_method
+from results.words import fraction, title_method
 
 MOST_NUMBERED = 12  # classes; with more of them a square has no room for its number
-WIDEST_HEADING = 30
+WIDEST_HEADING = 38
 
 
 def draw(material: Material) -> Iterator[tuple[str, Figure]]:
     """A square of true by predicted class for each method at its reported step, all seeds counted together."""
     for place, title, part in material.by_recipe():
-        counts: dict[str, np.ndarray] = {}
+        counts: dict[str, list[np.ndarray]] = {}
         for cell in part.cells.to_dict("records"):
             of_cell = part.runs[(part.runs["method"] == cell["method"]) & (part.runs["variant"] == cell["variant"])]
             found = []
@@ -28,17 +28,16 @@ def draw(material: Material) -> Iterator[tuple[str, Figure]]:
                 if arrays is not None and names.TARGET_CONFUSION in arrays:
                     found.append(at_step(arrays, int(step))[names.TARGET_CONFUSION])
             if found:
-                counts[title_method(cell["method"], cell["variant"])] = np.sum(found, axis=0)
+                counts[title_method(cell["method"], cell["variant"])] = found
         if counts:
-            seeds = count_seeds(part.runs.groupby(["method", "variant"]).size())
-            yield f"{place} confusions", draw_confusions(counts, f"{title}: target test split, {seeds}")
+            yield f"{place} confusions", draw_confusions(counts, f"{title}: target test split")
 
 
-def draw_confusions(counts: Mapping[str, np.ndarray], title: str) -> Figure:
+def draw_confusions(counts: Mapping[str, Sequence[np.ndarray]], title: str) -> Figure:
     """Shares of each true class, a panel a method.
 
     Args:
-        counts: heading -> (C, C), rows true, columns predicted.
+        counts: heading -> of each seed that has recorded them (C, C), rows true, columns predicted.
         title: what stands above.
     """
     columns = 2 if len(counts) == 4 else min(len(counts), 3)
@@ -48,11 +47,13 @@ def draw_confusions(counts: Mapping[str, np.ndarray], title: str) -> Figure:
         panels = figure.subplots(rows, columns, squeeze=False)
         for axis in panels.flat[len(counts) :]:
             axis.set_axis_off()
-        for axis, (heading, matrix) in zip(panels.flat, counts.items(), strict=False):
+        for axis, (heading, found) in zip(panels.flat, counts.items(), strict=False):
+            matrix = np.sum(found, axis=0)
             shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
             axis.imshow(shares, vmin=0, vmax=1, cmap="Blues")
             accuracy = fraction(np.trace(matrix) / matrix.sum())
-            axis.set_title(textwrap.fill(f"{heading}: accuracy {accuracy}", WIDEST_HEADING), loc="left")
+            text = f"{heading}: accuracy {accuracy}, n = {len(found)}"
+            axis.set_title(textwrap.fill(text, WIDEST_HEADING), loc="left")
             axis.set(xlabel="predicted class", ylabel="true class")
             axis.grid(False)
             if len(matrix) <= MOST_NUMBERED:
