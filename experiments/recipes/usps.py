@@ -67,7 +67,7 @@ def mnist_usps(seeds: int = 5) -> list[Experiment]:
     Measured (n = 5, BNM 4), MNIST → USPS and USPS → MNIST: source only .809 ± .007 and .701 ± .046, DANN .883 and
     .956, CDAN .923 and .948, CDAN+E .919 and .938, MCC .942 and .924, DALN .914 and .927, BNM .902 and .932,
     MCD .871 and .844, MMD .841 and .799, CORAL .815 and .731, target only .968 and .993; MDD diverges in every
-    seed. 15 to 45 seconds a run on an H200, DALN and BNM one to two minutes; five minutes on a quiet core.
+    seed. 15 to 45 seconds a run on an H200, DALN and BNM one to four minutes; nine minutes on each of two busy cores.
     """
     reversed_ = {"alpha": RAMP, "domain_weight": 1.0, "warm_up": PASS}
     methods = (
@@ -101,7 +101,7 @@ def usps_to_mnist_skada() -> Experiment:
 def mnist_usps_skada(seeds: int = 5) -> list[Experiment]:
     """Both directions, every deep method.
 
-    Measured, one to three seeds of most: see `LOG.md`. 20 to 60 seconds a run on an H200, twenty minutes on a core.
+    Measured, one to three seeds of most: see `LOG.md`. 20 to 60 seconds a run on an H200.
     """
     one = Constant(value=1.0)
     adversarial: tuple[Method, ...] = (
