@@ -37,6 +37,8 @@ def draw(material: Material) -> Iterator[tuple[str, Figure]]:
             axis.set_title(f"{title}\n{count_seeds(cells['n_gap'])}", loc="left")
         for axis in panels[len(methods) :]:
             axis.set_axis_off()
+        for axis in panels[len(methods) - columns : len(methods)]:  # the lowest of each column
+            axis.tick_params(labelbottom=True)
         panels[0].set_yticks(range(len(pairs)), pairs)
         panels[0].set_ylim(len(pairs) - 0.5, -0.5)
         figure.supxlabel("gap covered (0 source only, 1 target only), 95 % interval (Fieller)", fontsize=11)

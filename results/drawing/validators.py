@@ -42,7 +42,8 @@ def draw(material: Material) -> Iterator[tuple[str, Figure]]:
                 regret = float((chosen["oracle"] - chosen[scorer]).mean())
                 axis.set_title(f"{scorer.replace('_', ' ')}\nregret {fraction(regret)}", loc="left", fontsize=9.5)
                 axis.set_aspect("equal")
-            for axis in grid[-1]:
+            for axis in panels[-grid.shape[1] :]:  # the lowest of each column
+                axis.tick_params(labelbottom=True)
                 axis.set_xlabel("best step (oracle)")
             for axis in grid[:, 0]:
                 axis.set_ylabel("chosen step")
