@@ -37,6 +37,7 @@ has a name, or what was launched.
   --selection V      report the step that V chooses, last unless the table has another: one of those below, or one of
                      your own by its import path; target_oracle looks at target labels (†)
   --figure F         draw F, which may be given again: one of those below, one of your own by its import path, or none
+  --where P=V        only runs whose parameter P is V, which may be given again: any of the values of one parameter
   --mixed            let runs of different data, commit, torch version or device share a cell
   --run-figures      give every run in MLflow a figure of its own curves
   --into FOLDER      write there (default: reports/NAME below the runs)
@@ -45,6 +46,7 @@ has a name, or what was launched.
   python -m results build demo
   python -m results build validator_study
   python -m results build demo --selection information_maximisation
+  python -m results build demo --where pair=moons --where method=dann --where method=cdan
   python -m results build demo --figure curves --figure my_module:my_figure""",
 }
 CATALOGUES = """
@@ -58,7 +60,7 @@ USAGE = """usage: python -m results COMMAND
   build TABLE [OPTIONS]     a table, its figures and its report
 
 each command answers --help with examples"""
-_VALUED, _FLAGS = ("--selection", "--figure", "--into"), ("--mixed", "--run-figures", "--publish")
+_VALUED, _FLAGS = ("--selection", "--figure", "--where", "--into"), ("--mixed", "--run-figures", "--publish")
 
 
 def help_of(verb: str) -> str:
@@ -107,6 +109,7 @@ def build(name: str, arguments: Sequence[str]) -> int:
         name,
         selection=options.get("--selection", [entry.selection])[-1],
         figures=[name for name in options.get("--figure", entry.figures) if name != "none"],
+        where=options.get("--where", []),
         mixed="--mixed" in options,
         run_figures="--run-figures" in options,
     )

@@ -48,7 +48,7 @@ def make_atlas(client: "MlflowClient", request: Request) -> Table:
     found = [title for title in listed if title.startswith(SWEPT) and not title.endswith(CONFIRMED)]
     if not found:
         raise BadInput("no sweep over alpha schedules is recorded; make one with: python -m sweeps run alpha_atlas")
-    recorded = read_runs(client, *found)
+    recorded = read_runs(client, *found, where=request.where)
     finished = recorded.runs[(recorded.runs["status"] == FINISHED) & recorded.runs[ALPHA].notna()]
     # What is left of a trial that lost a seed, or was pruned, is no fair sample of its setting.
     trials = search(client, [listed[title] for title in found], kind="trial")

@@ -1,7 +1,7 @@
 """Recorded runs out of the MLflow store: one row a run."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -46,13 +46,18 @@ def list_experiments(client: "MlflowClient") -> pd.DataFrame:
     return table.sort_values("name", ignore_index=True)
 
 
-def read_runs(client: "MlflowClient", *wanted: str) -> RecordedRuns:
+def read_runs(client: "MlflowClient", *wanted: str, where: Sequence[str] = ()) -> RecordedRuns:
     """The ended runs of the MLflow experiments `wanted`; of runs with equal parameters and provenance the newest.
 
     A run that failed and was finished later is a finished run, and one that was sent to two experiments is one.
 
+    Args:
+        client: of the store.
+        wanted: names of MLflow experiments.
+        where: PARAMETER=VALUE, of which the runs are; of several values of one parameter, any.
+
     Raises:
-        BadInput: no such experiment (with the nearest name), or no finished run in any.
+        BadInput: no such experiment (with the nearest name), parameter or value, or no finished run in any.
         Unreachable: the store failed.
     """
     name = " ".join(wanted)
@@ -65,12 +70,13 @@ def read_runs(client: "MlflowClient", *wanted: str) -> RecordedRuns:
         if len(wanted) > 1:
             raise BadInput(f"nothing to build from: no run of {', '.join(wanted)} is recorded")
         raise unknown("experiment", name, known)
-    found = search(client, [experiment.experiment_id for experiment in experiments if experiment])
+    recorded = search(client, [experiment.experiment_id for experiment in experiments if experiment])
+    found = _keep(recorded, where)
     counts = Counter(run["status"] for run in found)
     left_out = {status: count for status, count in counts.items() if status not in _ENDED}
     if not counts[FINISHED]:
-        others = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no run at all"
-        raise BadInput(f"nothing to build {name!r} from: no finished run ({others})")
+        states = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no run at all"
+        raise BadInput(f"nothing to build {name!r} from: no finished run ({states})")
     runs = pd.DataFrame([run for run in found if run["status"] in _ENDED]).set_index("run_id").rename_axis(None)
     if (hashed := f"tag.{names.HASH}") in runs:  # sent to two experiments
         runs = runs[runs[hashed].isna() | ~runs.duplicated([hashed, "start", "end", "status"])]
@@ -80,14 +86,32 @@ def read_runs(client: "MlflowClient", *wanted: str) -> RecordedRuns:
     same = [column for column in runs if str(column).startswith("param.")] + list(PROVENANCE)
     superseded = runs.duplicated(subset=same, keep="last")
     repeated = int((superseded & (runs["status"] == FINISHED)).sum())
-    reasons = dict(sorted(left_out.items())) | ({"repeated": repeated} if repeated else {})
-    with_runs = {run["experiment_id"] for run in found}
+    others = f"other than {' '.join(where)}"
+    reasons = {**dict(sorted(left_out.items())), "repeated": repeated, others: len(recorded) - len(found)}
+    with_runs = {run["experiment_id"] for run in recorded}
     absent = [
         each
         for each, experiment in zip(wanted, experiments, strict=True)
         if not experiment or experiment.experiment_id not in with_runs
     ]
-    return RecordedRuns(runs[~superseded], reasons, absent)
+    return RecordedRuns(runs[~superseded], {reason: count for reason, count in reasons.items() if count}, absent)
+
+
+def _keep(runs: list[dict[str, Any]], where: Sequence[str]) -> list[dict[str, Any]]:
+    asked: dict[str, list[str]] = {}
+    for word in where:
+        name, equals, value = word.partition("=")
+        if not (name and equals):
+            raise BadInput(f"where must be PARAMETER=VALUE, such as method=dann, got {word!r}")
+        asked.setdefault(name, []).append(value)
+    for name, values in asked.items():
+        known = {run[column] for run in runs if (column := f"param.{name}") in run}
+        if not known:
+            raise unknown("parameter", name, {key[len("param.") :] for run in runs for key in run if "param." in key})
+        for value in values:
+            if value not in known:
+                raise unknown(f"{name} of these runs", value, known)
+    return [run for run in runs if all(run.get(f"param.{name}") in values for name, values in asked.items())]
 
 
 def search(client: "MlflowClient", experiment_ids: list[str], kind: str = "run") -> list[dict[str, Any]]:

@@ -36,7 +36,7 @@ def make_study(client: "MlflowClient", request: Request) -> Table:
     refuse_figures(request, "study")
     if request.selection != LAST or request.mixed:
         raise BadInput(f"{request.name} judges every validator over all runs: it takes no --selection and no --mixed")
-    recorded = read_runs(client, *list_experiments(client)["name"])
+    recorded = read_runs(client, *list_experiments(client)["name"], where=request.where)
     finished = recorded.runs[(recorded.runs["status"] == FINISHED) & (recorded.runs["param.method"] != UPPER)]
     finished = finished[[not origin_of(pair)[1] for pair in finished["param.pair"]]]
     keys = key_settings(recorded.runs)

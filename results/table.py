@@ -52,6 +52,8 @@ class Request:
     """Which step of each run is reported: last, a validator, or target_oracle."""
     figures: Sequence[str] = DEFAULT
     """Names of the catalogue, or import paths of one's own: package.module:draw."""
+    where: Sequence[str] = ()
+    """PARAMETER=VALUE: only runs of these."""
     mixed: bool = False
     """Let runs of different data, commit, torch version or device share a cell."""
     run_figures: bool = False
@@ -60,7 +62,8 @@ class Request:
     @property
     def command(self) -> str:
         """The command line that builds the same table."""
-        options = [f"--selection {self.selection}"] * (self.selection != LAST) + ["--mixed"] * self.mixed
+        chosen = [f"--selection {self.selection}"] * (self.selection != LAST)
+        options = [*(f"--where {word}" for word in self.where), *chosen, *["--mixed"] * self.mixed]
         return " ".join([f"python -m results build {self.name}", *options])
 
 
@@ -84,7 +87,7 @@ def make_table(client: "MlflowClient", request: Request) -> Table:
         BadInput: an unknown name or selection, or nothing finished.
         Unreachable: the store does not answer.
     """
-    recorded = read_runs(client, *(request.recipes or [request.name]))
+    recorded = read_runs(client, *(request.recipes or [request.name]), where=request.where)
     named, repeated = drop_repeated(name_cells(recorded.runs, mixed=request.mixed))
     finished = named[named["status"] == FINISHED]
     addresses = dict(zip(map(str, finished.index), finished["artifacts"], strict=True))

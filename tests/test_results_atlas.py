@@ -86,7 +86,9 @@ def make(monkeypatch: pytest.MonkeyPatch, *runs: dict[str, dict], **options: Any
     trials = [{"run_id": state.lower(), "tag.state": state} for state in ("COMPLETE", "FAIL", "PRUNED")]
     monkeypatch.setattr(atlas, "search", lambda *_, kind: trials)
     client: Any = SimpleNamespace(search_experiments=lambda: experiments)
-    monkeypatch.setattr(atlas, "read_runs", lambda _, *names: read.extend(names) or RecordedRuns(frame(*runs), {}))
+    monkeypatch.setattr(
+        atlas, "read_runs", lambda _, *names, where: read.extend(names) or RecordedRuns(frame(*runs), {})
+    )
     options = {"selection": "information_maximisation", "figures": ()} | options
     return make_atlas(client, Request("alpha_atlas", **options)), read
 

@@ -1,4 +1,5 @@
 import io
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -88,6 +89,17 @@ def test_nothing_is_written_outside_the_runs_unless_published(
     build_quietly("toy", publish=True)
     published = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))
     assert published == sorted([*(f"figures/{name}" for name in FIGURES), *(f"tables/{name}" for name in TABLES)])
+
+
+def test_a_table_of_some_runs_says_of_which(store: Path, tmp_path: Path) -> None:
+    build_quietly("toy", tmp_path, where=["pair=near_to_far", "method=dann", "method=source_only"])
+    table = pd.read_csv(tmp_path / "toy.csv", comment="#")
+    assert set(table["pair"]) == {"near_to_far"}
+    assert set(table["method"]) == {"dann", "source_only"}
+    words = (tmp_path / "toy.md").read_text()
+    only = "--where pair=near_to_far --where method=dann --where method=source_only"
+    assert f"`python -m results build toy {only}`" in words
+    assert re.search(r"\d other than pair=near_to_far method=dann method=source_only", words)
 
 
 def test_building_again_gives_the_same_bytes_and_one_report(store: Path, tmp_path: Path) -> None:
@@ -216,8 +228,8 @@ def test_runs_whose_metric_has_another_name_are_refused(
 ) -> None:
     read = results.table.read_runs
 
-    def rename(client, name):
-        recorded = read(client, name)
+    def rename(client, name, where):
+        recorded = read(client, name, where=where)
         return replace(recorded, runs=recorded.runs.rename(columns={"metric.target_accuracy": "metric.accuracy"}))
 
     monkeypatch.setattr(results.table, "read_runs", rename)

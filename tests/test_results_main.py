@@ -18,6 +18,7 @@ from results.drawing import FIGURES
         (["build"], "build needs a name: python -m results list"),
         (["build", "--publish"], "build needs a name: python -m results list"),
         (["build", "demo", "--onto", "x"], "unknown option '--onto': did you mean '--into'? allowed are "),
+        (["build", "demo", "--where"], "--where needs a value; see: python -m results build --help"),
         (["build", "demo", "--into"], "--into needs a value; see: python -m results build --help"),
         (["build", "demo", "--into", "--publish"], "--into needs a value; see: python -m results build --help"),
         (["build", "demo", "--mixed=yes"], "unknown option '--mixed=yes': did you mean '--mixed'? allowed are "),

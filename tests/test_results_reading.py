@@ -147,3 +147,28 @@ def test_several_experiments_are_one_and_the_empty_ones_are_named(store: Path) -
     assert recorded.absent == ["nowhere", "Default"]
     with pytest.raises(BadInput, match=r"no run of nowhere, neither is recorded"):
         read_runs(client, "nowhere", "neither")
+
+
+def test_only_runs_of_the_parameters_that_are_asked_for(store: Path) -> None:
+    where = ["method=dann", "seed=1", "method=source_only"]  # any of the methods, and the seed
+    recorded = read_runs(open_client(create=False), "toy", "Default", where=where)
+    every = read("toy").runs
+    wanted = every[every["param.method"].isin(["dann", "source_only"]) & (every["param.seed"] == "1")]
+    assert 1 < len(wanted) < len(every)
+    pd.testing.assert_frame_equal(recorded.runs, wanted)
+    assert recorded.left_out == {"other than method=dann seed=1 method=source_only": 18 - len(wanted)}
+    assert recorded.absent == ["Default"]  # where no run is at all
+
+
+@pytest.mark.parametrize(
+    ("word", "complaint"),
+    [
+        ("dann", r"where must be PARAMETER=VALUE, such as method=dann, got 'dann'"),
+        ("=dann", r"where must be PARAMETER=VALUE, such as method=dann, got '=dann'"),
+        ("metod=dann", r"unknown parameter 'metod': did you mean 'method'\? allowed are .*method, .*pair"),
+        ("method=dan", r"unknown method of these runs 'dan': did you mean 'dann'\? allowed are dann, source_only"),
+    ],
+)
+def test_a_parameter_or_value_that_no_run_has_is_named(store: Path, word: str, complaint: str) -> None:
+    with pytest.raises(BadInput, match=complaint):
+        read_runs(open_client(create=False), "toy", where=[word])

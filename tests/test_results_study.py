@@ -19,7 +19,7 @@ def test_what_trains_on_target_labels_or_goes_back_to_judge_another_is_left_out(
     described = [describe_run(pair, "dann", 0, 0.8) for pair in pairs] + [describe_run("a_to_b", "target_only", 0, 0.9)]
     client: Any = None
     monkeypatch.setattr(study, "list_experiments", lambda _: {"name": ["toy"]})
-    monkeypatch.setattr(study, "read_runs", lambda *_: RecordedRuns(frame(*described), {}))
+    monkeypatch.setattr(study, "read_runs", lambda *_, where: RecordedRuns(frame(*described), {}))
     monkeypatch.setattr(
         study,
         "read_curves",

@@ -16,7 +16,7 @@ CLIENT: Any = None
 def test_a_run_of_which_no_step_can_be_reported_is_in_no_figure_and_no_test(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = frame(*describe_table({"source_only": (0.5, 0.6), "dann": (0.7, 0.8)}))
     curves = [make_curves(0.5, adversarial=True).assign(run_id=run_id) for run_id in ("run1", "run3")]
-    monkeypatch.setattr(results.table, "read_runs", lambda *_: RecordedRuns(runs, {}))
+    monkeypatch.setattr(results.table, "read_runs", lambda *_, where: RecordedRuns(runs, {}))
     monkeypatch.setattr(results.table, "read_curves", lambda _: (pd.concat(curves), []))
     monkeypatch.setattr(results.table, "read_evaluations", lambda *_: make_evaluations() | make_shown())
     table = make_table(CLIENT, Request("toy", selection="nuclear_norm", parts=[tabulate_wins]))
