@@ -39,6 +39,14 @@ def path_of(thing: Any) -> str:
     return f"{thing.__module__}:{thing.__qualname__}"
 
 
+def added(default: Any) -> Any:
+    """A field that its class gained later, with the value that stands for what the class did before.
+
+    At that value it is left out of what is described: the runs of before keep their hash.
+    """
+    return dataclasses.field(default=default, metadata={"added": True})
+
+
 def describe(value: Any, declared: Any = None, path: str = "value", *, name: Callable[[Any], str] = name_of) -> Any:
     """Nested plain values that say what `value` is, ready for JSON.
 
@@ -58,6 +66,8 @@ def describe(value: Any, declared: Any = None, path: str = "value", *, name: Cal
             described["version"] = version
         for each in dataclasses.fields(value):
             inner, inner_path = getattr(value, each.name), f"{path}.{each.name}"
+            if "added" in each.metadata and inner == each.default:
+                continue
             described[each.name] = describe(inner, declarations.get(each.name), inner_path, name=name)
         return described
     if isinstance(value, (bool, str)) or value is None:

@@ -10,7 +10,7 @@ import pytest
 
 from experiments.errors import BadInput
 from experiments.experiment import Experiment
-from experiments.identity import describe, digest_foreign_source, find, name_of, path_of, rebuild
+from experiments.identity import added, describe, digest_foreign_source, find, name_of, path_of, rebuild
 from experiments.methods import METHODS
 from experiments.methods.dann import DANN
 from experiments.networks import NETWORKS, Parts
@@ -95,6 +95,21 @@ def test_a_value_becomes_names_and_plain_values():
 )
 def test_10_equals_10_0_where_the_field_is_a_float(one, other):
     assert json.dumps(describe(one)) == json.dumps(describe(other))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grown(Inner):
+    limit: int = added(4096)
+
+
+def test_a_field_that_was_added_is_told_where_it_is_not_as_before():
+    before = {"class": f"{HERE}:Grown", "factor": 1.0}
+    assert describe(Grown()) == before
+    assert describe(Grown(limit=5)) == before | {"limit": 5}
+    for one in (Grown(), Grown(limit=5)):
+        assert rebuild(describe(one, name=path_of)) == one
+    with pytest.raises(TypeError):
+        Grown(5)  # as any other
 
 
 def test_other_values_have_other_descriptions():

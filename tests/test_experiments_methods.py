@@ -340,6 +340,8 @@ def test_scheduled_values_come_under_their_fields_names():
             "unknown method.batch_norm 'both': allowed are domain_specific, joint, separate",
         ),
         (lambda: CDAN(dimensions=0), "method.dimensions must be >= 1, got 0"),
+        (lambda: CDAN(limit=0), "method.limit must be >= 1, got 0"),
+        (lambda: CDAN(entropy_gradient=True), "method.entropy_gradient needs method.entropy, got entropy=False"),
         (lambda: MDD(margin=0.0), "method.margin must be finite and > 0, got 0.0"),
         (lambda: MDD(margin=float("nan")), "method.margin must be finite and > 0, got nan"),
         (lambda: DANN(alpha=0.3), "method.alpha must be a Schedule, got 0.3"),
@@ -374,3 +376,11 @@ def test_what_waits_for_the_device_is_not_recorded(method, moons_pair):
     with _Operations() as ran:
         program.step(0.1, [method().scheduled(0.5, 15)])
     assert method.recordable == (not any(waits in name for name in ran.names for waits in WAITING))
+
+
+@pytest.mark.parametrize(("limit", "width"), [(7, 1024), (8, 8), (4096, 8)])
+def test_the_widest_product_that_cdan_takes_as_it_is(limit, width):
+    heads = linear_networks(CDAN(limit=limit)).heads  # of 4 features and 2 classes
+    joint = heads["multilinear_map"](torch.randn(3, 4).double(), torch.randn(3, 2).double())
+    assert joint.shape == (3, width)
+    assert heads["domain_classifier"](joint).shape == (3,)

@@ -146,6 +146,44 @@ def test_value_and_gradients(method, plain, alpha: float) -> None:
     assert reached == 2
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("scale", [1.0, 1e3])
+def test_the_weights_of_cdan_e_pass_a_gradient_on_where_asked(alpha: float, scale: float) -> None:
+    """Through a sample's weight, reversed, into predictor and extractor; not through a domain's sum of weights."""
+    networks, x, _ = build(cdan_e)
+    with torch.no_grad():
+        networks.predictor.weight.mul_(scale)  # sure predictions have no entropy, and a gradient all the same
+    features = networks.extractor(x)
+    arguments = (networks.domain_classifier, features, networks.predictor(features), LABELS, alpha)
+    loss = conditional_domain_loss(*arguments, entropy_weights=True, entropy_gradient=True).loss
+    assert torch.equal(loss, conditional_domain_loss(*arguments, entropy_weights=True).loss)
+
+    features = networks.extractor(x)
+    mapped, _ = outer(networks, features)
+    p = torch.sigmoid(networks.domain_classifier(mapped)).squeeze(1)
+    errors = -torch.log(torch.where(LABELS == 1, p, 1 - p))
+    g = networks.predictor(features).log_softmax(1)
+    w = 1 + torch.exp((g.exp() * g).sum(1))
+    true_loss = sum((w[part] * errors[part]).sum() / w[part].sum().detach() for part in (slice(6), slice(6, None))) / 2
+    names, parameters = zip(*networks.named_parameters(), strict=True)
+    mine = torch.autograd.grad(loss, parameters, allow_unused=True)
+    true = torch.autograd.grad(true_loss, parameters, allow_unused=True)
+    for name, a, b in zip(names, mine, true, strict=True):
+        assert (a is None) == (b is None), name
+        if b is not None:
+            torch.testing.assert_close(a, b * (1.0 if name.startswith("domain") else -alpha))
+            assert b.abs().sum() > 0 or scale > 1
+
+
+def test_a_gradient_of_weights_needs_weights() -> None:
+    networks, x, _ = build(cdan_e)
+    features = networks.extractor(x)
+    with pytest.raises(ValueError, match="entropy_gradient needs entropy_weights, got entropy_weights=False"):
+        conditional_domain_loss(
+            networks.domain_classifier, features, networks.predictor(features), LABELS, entropy_gradient=True
+        )
+
+
 @pytest.mark.parametrize(("method", "plain"), METHODS)
 def test_training_is_that_of_two_optimisers(method, plain) -> None:
     """Ten steps with one optimiser and the reversal, against one that descends and one that ascends without it."""

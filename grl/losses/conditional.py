@@ -94,40 +94,48 @@ def conditional_domain_loss(
     *,
     multilinear_map: nn.Module | None = None,
     entropy_weights: bool = False,
+    entropy_gradient: bool = False,
     mask: Tensor | None = None,
 ) -> AdversarialLoss:
     """Return CDAN's adversarial term: L_d(D(R(T(f, g))), d), with g = softmax(label_logits) held fixed.
 
     CDAN+E weighs each sample by w = 1 + exp(-H(g)), so that sure predictions count more; the weighted means of the
-    domains count the same. The weights are held fixed too. Long et al., NeurIPS 2018.
+    domains count the same. The weights are held fixed too, unless `entropy_gradient` is set: then a gradient flows
+    through w, reversed like the rest, and none through a domain's sum of weights, as in the authors' code. Long et al.,
+    NeurIPS 2018.
 
     Args:
         domain_classifier: the mapped features, `(N, F · C)` or as wide as the map makes them, to logits `(N,)` or
             `(N, 1)`, or to `(N, K)` for K domains.
         features: source and target together, `(N, F)`, or `(N, T, F)` for sequences.
-        label_logits: the label predictor's, `(N, C)` or `(N, T, C)`; no gradient flows into them.
+        label_logits: the label predictor's, `(N, C)` or `(N, T, C)`; no gradient flows into them but that of
+            `entropy_gradient`.
         domain_labels: source 0, target 1, or 0 to K - 1, `(N,)`; for sequences `(N, T)`, or `(N,)` with a mask.
         alpha: the coefficient of the reversal, finite and >= 0.
         multilinear_map: what `build_multilinear_map` returned; None takes the outer product.
         entropy_weights: whether to weigh by entropy (CDAN+E).
+        entropy_gradient: whether the weights pass a gradient on to the label logits, times -alpha.
         mask: True where a sample, or a step of a sequence, counts, `(N,)` or `(N, T)`; None takes all.
 
     Returns:
         The loss, 0-d, and the domain logits, `(N,)` or `(N, K)`.
 
     Raises:
-        ValueError: if a shape is not as said, a label is out of range, or alpha is.
+        ValueError: if a shape is not as said, a label is out of range, or alpha is; or `entropy_gradient` without
+            `entropy_weights`.
     """
+    if entropy_gradient and not entropy_weights:
+        raise ValueError("entropy_gradient needs entropy_weights, got entropy_weights=False")
     labels = spread_labels(domain_labels, features, mask)
     if features.ndim != labels.ndim + 1:
         raise ValueError(
             "features must have one more dimension than domain_labels, (N, F) for (N,), or (N, T, F) with labels or a "
             f"mask (N, T), got {tuple(features.shape)} for {tuple(labels.shape)}"
         )
-    label_logits = require_logits("label_logits", label_logits, features).detach()
+    label_logits = require_logits("label_logits", label_logits, features)
     if mask is not None:
         label_logits = torch.where(mask.unsqueeze(-1), label_logits, 0.0)
-    probabilities = label_logits.softmax(-1)
+    probabilities = label_logits.detach().softmax(-1)
     mapped = cast(Tensor, (multilinear_map or MultilinearMap())(features, probabilities))
     domain_logits = read_logits(_classify(domain_classifier, gradient_reversal(mapped, alpha), features), labels.shape)
     if not entropy_weights:
@@ -136,6 +144,10 @@ def conditional_domain_loss(
     weights = 1.0 + torch.exp(torch.xlogy(probabilities, probabilities).sum(-1))
     logits, checked = read_samples(domain_logits, labels, mask)
     losses, domains = measure_samples(logits, checked), 2 if logits.shape == labels.shape else logits.shape[-1]
+    if entropy_gradient:  # times 1, whose gradient is the weights'
+        seen = widen(gradient_reversal(label_logits, alpha)).log_softmax(-1)
+        varied = 1.0 + torch.exp((seen.exp() * seen).sum(-1))
+        losses = losses * (varied / varied.detach())
     means = [average_where(losses, weights * checked.weigh(domain, domain + 1)) for domain in range(domains)]
     return AdversarialLoss(torch.stack(means).sum() / domains, domain_logits)
 
