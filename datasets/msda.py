@@ -2,7 +2,8 @@
 
 The representation has six times as many numbers as there are words, far more than there are training samples. It is
 handed out in coordinates of the space that the training inputs span: scalar products with training inputs, and so all
-that a linear model or a first layer learns from them, stay what they were, in a seventh of the numbers.
+that a linear model or a first layer learns from them, stay what they were, in a seventh of the numbers. (First weights
+are drawn for the numbers handed out: 2.7 times as large as for six times the words.)
 """
 
 import hashlib

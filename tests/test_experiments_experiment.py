@@ -17,6 +17,7 @@ from experiments.methods.svm import SVM
 from experiments.networks.mnist import MnistModern
 from experiments.networks.moons import Moons
 from experiments.optimisers import SGD, Adam
+from experiments.recipes.base import with_method
 from experiments.recipes.moons import moons
 from grl.schedules import Constant, Ganin, InverseDecay
 
@@ -171,3 +172,14 @@ def test_titles_begin_with_the_method_and_what_is_unusual_about_it():
     }
     for method, title in titles.items():
         assert dataclasses.replace(plain, method=method).title == f"{title} seed 3 moons [moons]"
+
+
+def test_another_method_takes_over_what_the_recipe_chose_of_fields_that_are_alike():
+    chosen = DANN(alpha=Constant(value=0.5), domain_weight=1.5, warm_up=10, label_smoothing=0.1)
+    recipe = dataclasses.replace(moons(), method=chosen)
+    assert with_method(recipe, "cdan").method == CDAN(
+        alpha=Constant(value=0.5), domain_weight=1.5, warm_up=10, label_smoothing=0.1
+    )
+    assert with_method(recipe, "mdd").method == MDD(warm_up=10, label_smoothing=0.1)  # its alpha and weight are its own
+    assert with_method(recipe, "source_only").method == SourceOnly(label_smoothing=0.1)
+    assert with_method(recipe, CDAN(warm_up=3)).method == CDAN(warm_up=3)

@@ -18,7 +18,7 @@ class ScaledDigits(Network):
     """What the two share."""
 
     spread: float = 0.5
-    """What inputs are divided by; the papers scale them to [-1, 1]."""
+    """What inputs less their mean are divided by; the papers subtract 0.5 and divide by 0.5."""
 
     def __post_init__(self) -> None:
         if not 0 < self.spread < math.inf:

@@ -23,9 +23,9 @@ SMALL_IMAGE = 64  # pixels a side; what is larger is a photograph
 
 
 def with_method(recipe: Experiment, method: str | type[Method] | Method) -> Experiment:
-    """The same recipe for another method, which takes over what the recipe chose of the fields that both have.
+    """The same recipe for another method, which takes over what the recipe chose of the fields that both have alike.
 
-    An instance stays as it is.
+    A field whose default the other method has changed, such as MDD's alpha, keeps that; an instance stays as it is.
     """
     if isinstance(method, Method):
         return dataclasses.replace(recipe, method=method)
@@ -39,7 +39,9 @@ def with_method(recipe: Experiment, method: str | type[Method] | Method) -> Expe
     chosen = {
         each.name: value
         for each in dataclasses.fields(recipe.method)
-        if each.name in theirs and (value := getattr(recipe.method, each.name)) != each.default
+        if each.name in theirs
+        and theirs[each.name].default == each.default
+        and (value := getattr(recipe.method, each.name)) != each.default
     }
     return dataclasses.replace(recipe, method=method(**chosen))
 
@@ -47,7 +49,7 @@ def with_method(recipe: Experiment, method: str | type[Method] | Method) -> Expe
 def across_methods(
     recipe: Experiment, seeds: int, methods: Sequence[str | Method] = ("dann", "source_only", "target_only")
 ) -> list[Experiment]:
-    """One recipe under several methods, for seeds 0 to seeds - 1; the longest runs first."""
+    """One recipe under several methods, in their order, each for seeds 0 to seeds - 1."""
     if seeds < 1:
         raise BadInput(f"seeds must be >= 1, got {seeds}")
     return [dataclasses.replace(with_method(recipe, method), seed=seed) for method in methods for seed in range(seeds)]

@@ -19,6 +19,7 @@ from experiments.networks.gtsrb import GtsrbPaper
 from experiments.networks.svhn import SvhnPaper
 from experiments.recipes.base import Stages, across_methods, part_of
 from experiments.recipes.digits import mnist_to_mnist_m
+from grl.schedules import InverseDecay
 
 
 def syn_numbers_to_svhn() -> Experiment:
@@ -27,8 +28,8 @@ def syn_numbers_to_svhn() -> Experiment:
 
 
 def svhn_to_mnist() -> Experiment:
-    """House numbers to handwritten digits, with the same network."""
-    return dataclasses.replace(syn_numbers_to_svhn(), pair="svhn_to_mnist")
+    """House numbers to handwritten digits, with the same network and, as printed, a learning rate that stays."""
+    return dataclasses.replace(syn_numbers_to_svhn(), pair="svhn_to_mnist", lr=InverseDecay(lr=0.01, rate=0))
 
 
 def syn_signs_to_gtsrb() -> Experiment:

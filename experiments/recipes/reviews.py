@@ -10,8 +10,10 @@ numbers that mSDA makes of them, in 4,000 coordinates of the span of the trainin
 learning rate of 0.001 (mSDA 0.0001), plain SGD on one source and one target review at a time, alpha scaling the domain
 classifier's own update, too. A tenth of both training splits is held out: of the source it decides which step's weights
 are kept. The authors' code looks after every pass, stops once half as many passes again as the best one took bring no
-better (30 at least, 200 at most), and subtracts no mean; here each run has 90 passes, every third one is looked at, and
-the mean is subtracted. (Thirty passes are too few: NN on books → electronics then has .70 and not .74; see `LOG.md`.)
+better (30 at least, 200 at most), draws first weights within ± sqrt(6 / (in + out)) and subtracts no mean; here each
+run has 90 passes, every third one is looked at, first weights are PyTorch's, within ± 1 / sqrt(in), 2.4 times as small,
+and the mean is subtracted. (Thirty passes are too few: NN on books → electronics then has .70 and not .74; see
+`LOG.md`.)
 """
 
 import dataclasses

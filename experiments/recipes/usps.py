@@ -3,18 +3,21 @@
     GRL_DATA=... python -m experiments run mnist_usps          # LeNet, as the CDAN authors train
     GRL_DATA=... python -m experiments run mnist_usps_skada    # the network of skada-bench
 
-`mnist_usps` is the protocol of Long et al. (2018), as their code has it and the later papers quote it: LeNet on grey
-28 × 28 (USPS enlarged), images scaled to [-1, 1], SGD with momentum 0.9 and weight decay 0.0005, learning rate 0.01
-halved on the way, batches of 64 + 64, ten passes over MNIST of which the first trains on labels alone, then alpha
-2 / (1 + exp(-i / 1000)) - 1 at step i, the adversary's loss once. Left out: a second halving in the last pass of
-MNIST → USPS, the constant learning rate of their domain classifier, its Xavier initialisation.
+`mnist_usps` is the protocol of Long et al. (2018), as their script has it by default: LeNet on grey 28 × 28 (USPS
+enlarged), inputs divided by 0.5, SGD with momentum 0.9 and weight decay 0.0005, learning rate 0.01 halved on the way,
+batches of 64 + 64, ten passes over MNIST of which the first trains on labels alone, then alpha 2 / (1 + exp(-i / 1000))
+- 1 at step i, the adversary's loss once. Not as theirs: the command that they print for their tables has fifty passes,
+the rate halved at every fifth or sixth; the mean is subtracted where they subtract 0.5; a second halving in the last
+pass of MNIST → USPS, the constant learning rate of their domain classifier and its Xavier initialisation are left out.
+CDAN projects the outer product of 5,000 as the paper says, where their script takes it as it is (`--method.limit
+5000`), and holds the weights of CDAN+E fixed, where theirs pass a gradient on (`--method.entropy-gradient`).
 
 `mnist_usps_skada` is that of skada-bench (Lalou et al. 2025): USPS in a black frame, SGD at a constant 0.1 with
 momentum 0.6 and weight decay 0.00001, batches of 256 + 256, ten passes; DANN and what else has a critic at 0.01 with
 momentum 0.9. The reversal is constant at 1. Of its grids of weights 1 is taken, or what is next below; for DANN it
 multiplies a sum of two domain means (`domain_weight` 2). It trains on four fifths of the training samples and tests on
-the others; here the test splits of the domains are used. CDAN, MCD, DALN and BNM are not in it: they follow DANN, or
-CORAL.
+the others; here the test splits of the domains are used. MCC's temperature is 2.5, in its grid 1, 2 or 3. CDAN, MCD,
+DALN and BNM are not in it: they follow DANN, or CORAL.
 """
 
 import dataclasses
