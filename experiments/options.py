@@ -25,12 +25,12 @@ from experiments.methods import METHODS, Method
 from experiments.networks import NETWORKS, Network
 from experiments.optimisers import OPTIMISERS, Optimiser
 from experiments.recipes.base import with_method
-from grl.schedules import Constant, Cosine, Cyclic, Ganin, InverseDecay, Linear, Polynomial, Schedule, Step
+from grl.schedules import Constant, Cosine, Cyclic, Ganin, InverseDecay, Linear, Polynomial, Schedule, Staircase, Step
 
 T = TypeVar("T")
 SCHEDULES: dict[str, type[Schedule]] = {
-    "constant": Constant, "ganin": Ganin, "linear": Linear, "cosine": Cosine, "step": Step, "cyclic": Cyclic,
-    "polynomial": Polynomial, "inverse_decay": InverseDecay,
+    "constant": Constant, "ganin": Ganin, "linear": Linear, "cosine": Cosine, "step": Step, "staircase": Staircase,
+    "cyclic": Cyclic, "polynomial": Polynomial, "inverse_decay": InverseDecay,
 }  # fmt: skip
 CHOICES: Mapping[type, Mapping[str, type]] = {
     Method: METHODS, Network: NETWORKS, Optimiser: OPTIMISERS, Schedule: SCHEDULES

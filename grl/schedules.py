@@ -199,6 +199,43 @@ class Step(Schedule):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Staircase(Schedule):
+    """Many jumps: alpha(p) = start · factor ** n, where n is 0 before p = first, then 1, and one more after each `every`.
+
+    With factor 0.5 it is a learning rate that is halved again and again.
+
+    Args:
+        start: the value before the first jump, >= 0.
+        factor: of each jump, >= 0.
+        first: where the first jump is, in [0, 1].
+        every: how far the others are apart, > 0.
+        horizon: steps after which p is 1; None takes the whole training.
+
+    >>> [Staircase(first=0.2, every=0.3)(p) for p in (0, 0.2, 0.49, 0.5, 1)]
+    [1.0, 0.5, 0.5, 0.25, 0.125]
+    """
+
+    start: float = 1.0
+    factor: float = 0.5
+    first: float = 0.1
+    every: float = 0.1
+    horizon: int | None = None
+
+    def __post_init__(self) -> None:
+        require_at_least("start", self.start, 0.0)
+        require_at_least("factor", self.factor, 0.0)
+        require_between("first", self.first, 0.0, 1.0)
+        require_above("every", self.every, 0.0)
+        _check_horizon(self.horizon)
+
+    def __call__(self, progress: float, *, step: int | None = None) -> float:
+        """Return alpha at `progress`, or at `step` where a horizon is fixed."""
+        position = find_position(progress, step, self.horizon)
+        jumps = math.floor((position - self.first) / self.every + 1.0 + 1e-9)  # 0.1 + 0.2 is more than 0.3
+        return self.start * self.factor ** max(0, jumps)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Cyclic(Schedule):
     """Triangle waves: alpha(p) = low + (high - low) · (1 - abs(2 · frac(cycles · p) - 1)).
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from grl import presets
 from grl.adaptive import AccuracyFeedback, AdaptiveState, NormFeedback
 from grl.compose import Cap, Delay, Scale
-from grl.schedules import Constant, Cosine, Cyclic, Ganin, InverseDecay, Linear, Polynomial, Schedule, Step
+from grl.schedules import Constant, Cosine, Cyclic, Ganin, InverseDecay, Linear, Polynomial, Schedule, Staircase, Step
 
-PLAIN: list[Schedule] = [Constant(), Ganin(), Linear(), Cosine(), Step(), Cyclic(), Polynomial()]
-TIMED = [Ganin, Linear, Cosine, Step, Cyclic, Polynomial, InverseDecay]
+PLAIN: list[Schedule] = [Constant(), Ganin(), Linear(), Cosine(), Step(), Staircase(), Cyclic(), Polynomial()]
+TIMED = [Ganin, Linear, Cosine, Step, Staircase, Cyclic, Polynomial, InverseDecay]
 progresses = st.floats(0, 1)
 schedules = st.sampled_from(PLAIN)
 
@@ -81,6 +81,10 @@ def test_progress_outside_0_and_1(schedule: Schedule, progress: float) -> None:
         (lambda: Cosine(end=-1), r"end must be finite and >= 0"),
         (lambda: Step(at=1.5), r"at must be in \[0, 1\], got 1.5"),
         (lambda: Step(after=-1), r"after must be finite and >= 0"),
+        (lambda: Staircase(start=-1), r"start must be finite and >= 0, got -1"),
+        (lambda: Staircase(factor=-1), r"factor must be finite and >= 0, got -1"),
+        (lambda: Staircase(first=1.5), r"first must be in \[0, 1\], got 1.5"),
+        (lambda: Staircase(every=0.0), r"every must be finite and > 0, got 0"),
         (lambda: Cyclic(cycles=0), r"cycles must be an integer >= 1, got 0"),
         (lambda: Cyclic(low=-1), r"low must be finite and >= 0"),
         (lambda: Polynomial(power=0), r"power must be finite and > 0, got 0"),
@@ -132,6 +136,15 @@ def test_ganin_at_the_tabled_positions() -> None:
     for gamma, row in table.items():
         for progress, value in zip((0.05, 0.1, 0.2, 0.3, 0.5, 1.0), row, strict=True):
             assert Ganin(gamma=gamma)(progress) == pytest.approx(value, abs=5.1e-4)
+
+
+@given(steps=st.integers(1, 100_000), first=st.integers(0, 100), every=st.integers(1, 100), places=st.data())
+def test_a_staircase_jumps_at_the_step_it_says(steps: int, first: int, every: int, places: st.DataObject) -> None:
+    """Counted in whole hundredths of the training, without rounding."""
+    stairs = Staircase(start=3.0, factor=0.5, first=first / 100, every=every / 100)
+    step = places.draw(st.integers(0, steps))
+    jumps = max(0, (100 * step - first * steps) // (every * steps) + 1)
+    assert stairs(step / steps) == 3.0 * 0.5**jumps
 
 
 def test_inverse_decay_of_the_paper() -> None:
