@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import math
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -58,6 +59,8 @@ class How:
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise BadInput(f"workers must be >= 1, got {self.workers}")
+        if not (math.isfinite(self.gpus) and self.gpus >= 0):
+            raise BadInput(f"gpus must be finite and >= 0, got {self.gpus}")
 
     @property
     def machine(self) -> Machine:

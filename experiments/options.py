@@ -75,10 +75,14 @@ def vary(experiment: Experiment, options: Sequence[Option], program: str) -> tup
     """
     named = {each.name for each in dataclasses.fields(Experiment)}
     pending = list(options)
+
+    def complete(path: str) -> str:
+        return path if path.split(".")[0].removeprefix("no_") in named else f"method.{path}"
+
     for depth in (1, 2):  # the method before its schedules
         rest: list[Option] = []
         for path, values in pending:
-            full = path if path.split(".")[0] in named else f"method.{path}"
+            full = complete(path)
             if len(full.split(".")) == depth and (base := _base_of(experiment, full)):
                 if len(values) != 1:
                     allowed = f"one of {', '.join(CHOICES[base])}, or package.module:name"
@@ -92,7 +96,7 @@ def vary(experiment: Experiment, options: Sequence[Option], program: str) -> tup
     mine: list[Option] = []
     others: list[Option] = []
     for path, values in pending:
-        full = path if path.split(".")[0] in named else f"method.{path}"
+        full = complete(path)
         above, _, last = full.rpartition(".")
         negated = f"{above}.{last.removeprefix('no_')}".removeprefix(".")
         if full in leaves or negated in leaves:
@@ -186,6 +190,8 @@ def _choose(experiment: Experiment, path: str, base: type, word: str) -> tuple[E
         chosen = find(word) if ":" in word else CHOICES[base].get(word)
         if chosen is None:
             raise unknown(path, word, CHOICES[base])
+        if chosen is base or (isinstance(chosen, type) and base is not Schedule and not hasattr(chosen, "name")):
+            raise BadInput(f"{path} must be a kind of {base.__name__} that has a name, got {word}")
         if base is Method and isinstance(chosen, type) and issubclass(chosen, Method):
             return _checked(path, lambda: with_method(experiment, chosen)), None
         value = current if type(current) is chosen else _checked(path, chosen) if callable(chosen) else chosen

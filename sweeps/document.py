@@ -17,7 +17,7 @@ from results.document import Document, Grid
 from results.reading import FINISHED
 from results.statistics import LEVEL, Estimate, estimate_paired, holm
 from results.words import MARK
-from sweeps.report import Contender, best_of_families, describe_pruning, importances, names_default, regrets
+from sweeps.report import DEFAULT, Contender, best_of_families, describe_pruning, importances, names_default, regrets
 from sweeps.study import SHOWN, completed
 from sweeps.sweep import Sweep
 
@@ -44,7 +44,7 @@ def describe_study(
     mark = f" {MARK}" * search.sees_target_labels  # what the search chose
     labels = f"{MARK} chosen by target labels" if search.sees_target_labels else "no target label was used to choose"
     shown = {each.name: each.name + mark * ("trial " in each.name) for each in (*contenders, *failed)}
-    accuracies = {contender.name: contender.accuracies(search.reported) for contender in contenders}
+    accuracies = {contender.name: contender.accuracies(search) for contender in contenders}
     default = next(each.name for each in contenders if names_default(each))
     compared = {name: estimate_paired(each, accuracies[default]) for name, each in accuracies.items()}
     return Document(
@@ -121,9 +121,11 @@ def _say_what_won(
     first = next((name for name in accuracies if f"trial {best.number}" in name.split(" = ")), None)
     if first is None:
         return [f"The search chose {setting}, which failed on fresh seeds."]
-    winner = accuracies[first]
+    winner, is_recipe = accuracies[first], DEFAULT in first.split(" = ")
     return [
-        conclude(setting, compared[first], len(winner)),
+        f"The search chose {setting}{f', {DEFAULT}' * (setting != DEFAULT)}."
+        if is_recipe
+        else conclude(setting, compared[first], len(winner)),
         f"In the search, trial {best.number} reached a target accuracy of {promised:.3f}; on {len(winner)} fresh seeds "
         f"it is {winner.mean():.3f}: the search was optimistic by {promised - winner.mean():+.3f}.",
     ]

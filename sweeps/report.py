@@ -19,7 +19,7 @@ from grl import presets
 from sweeps.pruning import plan_stages
 from sweeps.spaces import with_alpha
 from sweeps.study import completed, read_last, read_last_seen, suggested
-from sweeps.sweep import Sweep
+from sweeps.sweep import Search, Sweep
 
 FRESH = 1000  # the first seed of the confirmation; searches count from 0
 SAMPLE = 3  # of the pruned trials, trained to their end
@@ -39,9 +39,9 @@ class Contender:
     name: str
     runs: list[Experiment]
 
-    def accuracies(self, curve: str) -> np.ndarray:
+    def accuracies(self, search: Search) -> np.ndarray:
         """Target accuracy at the last step, one a seed."""
-        return np.array([read_last(run)[curve] for run in self.runs])
+        return np.array([read_last(run, search)[search.reported] for run in self.runs])
 
 
 def names_default(contender: Contender) -> bool:
@@ -120,7 +120,9 @@ def describe_pruning(sweep: Sweep, study: optuna.Study, sample: Sequence[FrozenT
     ends = {}
     for trial in sample:
         runs = sweep.experiments(suggested(sweep, trial))
-        values = [read_last(run).get(sweep.search.curve) for run in runs if is_finished(folder_of(run.hash))]
+        values = [
+            read_last(run, sweep.search).get(sweep.search.curve) for run in runs if is_finished(folder_of(run.hash))
+        ]
         if len(scores := [value for value in values if value is not None]) == len(runs):
             ends[trial.number] = statistics.fmean(scores)
     failed = len(sample) - len(ends)
@@ -144,8 +146,8 @@ def regrets(sweep: Sweep, trials: Sequence[FrozenTrial]) -> dict[str, float]:
     for name, validator in VALIDATORS.items():
         if validator.compares:
             runs = [sweep.experiments(suggested(sweep, trial)) for trial in trials]
-            seen = [[read_last_seen(run, need) for seeds in runs for run in seeds] for need in validator.needs]
-            each = iter(validator.score(*map(np.stack, seen)))
+            seen = [read_last_seen(run) for seeds in runs for run in seeds]
+            each = iter(validator.score(*(np.stack([arrays[need] for arrays in seen]) for need in validator.needs)))
             scores = [statistics.fmean(float(next(each)) for _ in seeds) for seeds in runs]
         elif all(validator.curve in trial.user_attrs for trial in trials):
             scores = [trial.user_attrs[validator.curve] for trial in trials]

@@ -42,13 +42,15 @@ def build_sampler(name: str, seed: int, trial: int) -> optuna.samplers.BaseSampl
 
 
 class Grid(optuna.samplers.BruteForceSampler):
-    """Every setting once.
+    """Every setting once."""
 
-    Attributes:
-        is_exhausted: Whether the trial that was told last was the last one of the grid.
-    """
-
-    is_exhausted = False
+    def is_over(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
+        """Whether no setting is left beside those that were asked for, of which `trial` is one."""
+        try:
+            super().after_trial(study, trial, optuna.trial.TrialState.COMPLETE, [0.0])
+        except RuntimeError:  # Optuna would stop its own loop, which is not running here
+            return True
+        return False
 
     def after_trial(
         self,
@@ -57,11 +59,7 @@ class Grid(optuna.samplers.BruteForceSampler):
         state: optuna.trial.TrialState,
         values: Sequence[float] | None,
     ) -> None:
-        """Note the end of the grid: Optuna would stop its own loop, which is not running here, and so raises."""
-        try:
-            super().after_trial(study, trial, state, values)
-        except RuntimeError:
-            self.is_exhausted = True
+        """Nothing: the grid's end is known when its last setting is asked for."""
 
 
 class GridTrial:
@@ -74,17 +72,24 @@ class GridTrial:
         """One of the choices."""
         return self._trial.suggest_categorical(name, choices)
 
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        """One of five values between low and high."""
-        shares = [place / (VALUES_OF_A_GRID - 1) for place in range(VALUES_OF_A_GRID)]
-        if log:
-            values = [math.exp(math.log(low) + share * (math.log(high) - math.log(low))) for share in shares]
-        else:
-            values = [low + share * (high - low) for share in shares]
-        return self._trial.suggest_categorical(name, [float(f"{value:.6g}") for value in values])
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        """One of five values between low and high, or fewer where steps are longer."""
+        values = _spread(low, high, log)
+        if step is not None:
+            values = [low + round((value - low) / step) * step for value in values]
+        values = [float(f"{value:.6g}") for value in values]
+        return self._trial.suggest_categorical(name, list(dict.fromkeys(value for value in values if value <= high)))
 
-    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         """One of the whole numbers from low to high, five at most."""
-        count = min(VALUES_OF_A_GRID, high - low + 1)
-        values = {round(low + place * (high - low) / max(1, count - 1)) for place in range(count)}
-        return self._trial.suggest_categorical(name, sorted(values))
+        values = [low + round((value - low) / step) * step for value in _spread(low, high, log)]
+        return self._trial.suggest_categorical(name, list(dict.fromkeys(value for value in values if value <= high)))
+
+
+def _spread(low: float, high: float, log: bool) -> list[float]:
+    shares = [place / (VALUES_OF_A_GRID - 1) for place in range(VALUES_OF_A_GRID)]
+    if log:
+        return [math.exp(math.log(low) + share * (math.log(high) - math.log(low))) for share in shares]
+    return [low + share * (high - low) for share in shares]

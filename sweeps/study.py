@@ -4,6 +4,7 @@ The driver's process alone writes the journal. A trial that it was killed in is 
 journal, its runs in their folders.
 """
 
+import math
 import statistics
 import time
 import warnings
@@ -24,16 +25,17 @@ from experiments.experiment import Experiment, show_method
 from experiments.record.delivery import Destination, address, deliver_all
 from experiments.record.files import read_json, writing_to
 from experiments.record.folder import folder_of, is_finished, mark_stopped, read_points, read_status
-from experiments.record.names import EVALUATIONS, RESULT, SOURCE_ACCURACY, runs_root
+from experiments.record.names import EVALUATIONS, PER_STEP, RESULT, SOURCE_ACCURACY, runs_root
 from experiments.saying import round_number
 from experiments.training.machine import AUTOMATIC, Machine
+from experiments.validators import score_steps
 from experiments.work.bundles import Bundle, bundle
 from experiments.work.courier import Courier
 from experiments.work.driver import Ended
 from sweeps.journal import Journal, mend
 from sweeps.pruning import Stage, build_pruner, plan_stages
-from sweeps.samplers import GridTrial, build_sampler
-from sweeps.sweep import Sweep
+from sweeps.samplers import Grid, GridTrial, build_sampler
+from sweeps.sweep import Search, Sweep
 
 TRY_AGAIN_S = 1.0
 # Attributes of studies and trials.
@@ -172,6 +174,7 @@ class Study:
         trials = self._trials()
         self.begun = len(trials)
         self._seed_sampler()
+        self._note_end()
         for frozen in trials:
             stages = plan_stages(sweep.search, sweep.experiments(suggested(sweep, frozen)))
             judged = len(frozen.intermediate_values)
@@ -241,6 +244,7 @@ class Study:
             if self.ordered:
                 trial.set_user_attr(START, self._now)
         self.begun += 1
+        self._note_end()
         self._begin(Opened(trial, plan_stages(self.sweep.search, runs), 0, self._now))
 
     def _begin(self, opened: Opened) -> None:
@@ -282,7 +286,7 @@ class Study:
             with self._journal.together():  # a diverged run is a failed trial, never an accuracy of 0
                 self._give_up(opened, TrialState.FAIL, failure)
             return True
-        scores = [read_scores(run, stage.until) for run in stage.runs]
+        scores = [read_scores(run, stage.until, self.sweep.search) for run in stage.runs]
         if any(each is None for each in scores):  # whoever trained it was stopped before the stage's end
             again = [run for run, each in zip(stage.runs, scores, strict=True) if each is None]
             self._hand_out(opened, again, TRY_AGAIN_S)
@@ -309,7 +313,7 @@ class Study:
     def _complete(self, opened: Opened) -> None:
         trial = opened.trial
         runs = dict.fromkeys(run for stage in opened.stages for run in stage.runs)
-        scores = [read_last(run) for run in runs]
+        scores = [read_last(run, self.sweep.search) for run in runs]
         for name in sorted(set.intersection(*map(set, scores))):
             trial.set_user_attr(name, _mean(scores, name))
         value = _mean(scores, self.sweep.search.curve)
@@ -339,7 +343,10 @@ class Study:
     def _tell(self, opened: Opened, value: float | None = None, state: TrialState | None = None) -> None:
         del self._open[opened.trial.number]
         self.study.tell(opened.trial, value, state=state)
-        if getattr(self.study.sampler, "is_exhausted", False):
+
+    def _note_end(self) -> None:
+        sampler, trials = self.study.sampler, self._trials()
+        if isinstance(sampler, Grid) and trials and sampler.is_over(self.study, trials[-1]):
             self.study.set_user_attr(EXHAUSTED, True)
 
     def redeliver(self, courier: Courier) -> None:
@@ -374,24 +381,41 @@ def destination_of(sweep: Sweep, number: int) -> Destination:
     return Destination(f"sweep_{sweep.name}", (sweep.study_name, f"trial {number}"))
 
 
-def read_last(experiment: Experiment) -> dict[str, float]:
-    """The numbers of a finished run's last evaluation."""
-    result = read_json(folder_of(experiment.hash) / RESULT, needs=("last",))
+def read_last(experiment: Experiment, search: Search) -> dict[str, float]:
+    """The numbers of a finished run's last evaluation, with the score of an objective that runs do not record.
+
+    Raises:
+        BadInput: the run is gone, or has not left what the objective needs.
+    """
+    result = read_json(_there(experiment, RESULT), needs=("last",))
     assert result is not None
-    return result["last"]
+    if not search.is_own:
+        return result["last"]
+    [score] = score_steps(search.objective, {experiment.steps: read_last_seen(experiment)}).values()
+    return result["last"] | ({search.curve: score} if math.isfinite(score) else {})
 
 
-def read_last_seen(experiment: Experiment, name: str) -> np.ndarray:
-    """One array of what a finished run's last evaluation has left for validators."""
-    with np.load(folder_of(experiment.hash) / EVALUATIONS) as arrays:
-        return arrays[name][-1]
+def read_last_seen(experiment: Experiment) -> dict[str, np.ndarray]:
+    """What a finished run's last evaluation has left for validators.
+
+    Raises:
+        BadInput: the run is gone.
+    """
+    with np.load(_there(experiment, EVALUATIONS)) as arrays:
+        return {name: arrays[name][-1] if name in PER_STEP else arrays[name] for name in arrays}
 
 
-def read_scores(experiment: Experiment, step: int | None) -> dict[str, float] | None:
+def _there(experiment: Experiment, name: str) -> Path:
+    if not (path := folder_of(experiment.hash) / name).exists():
+        raise BadInput(f"{path} is gone, which a trial of this sweep left there; bring it back")
+    return path
+
+
+def read_scores(experiment: Experiment, step: int | None, search: Search) -> dict[str, float] | None:
     """What a run's evaluation after `step`, or its last one, has measured; None where it did not come so far."""
     folder = folder_of(experiment.hash)
     if step is None:
-        return read_last(experiment) if is_finished(folder) else None
+        return read_last(experiment, search) if is_finished(folder) else None
     scores: dict[str, float] = {}
     for point in read_points(folder):
         if point["step"] == step:
@@ -417,7 +441,21 @@ def show_changes(recipe: Experiment, experiment: Experiment) -> str:
 
 
 def suggested(sweep: Sweep, trial: FrozenTrial) -> Experiment:
-    """The experiment of a trial, suggested again from its parameters in the journal."""
+    """The experiment of a trial, suggested again from its parameters in the journal.
+
+    Raises:
+        BadInput: the space is no longer that which the trial is from.
+    """
     fixed: Any = optuna.trial.FixedTrial(trial.params, trial.number)
     asked: Any = GridTrial(fixed) if sweep.search.sampler == "grid" else fixed
-    return sweep.suggest(sweep.recipe, asked)
+    space = f"sweep {sweep.name} has another space now than trial {trial.number} of study {sweep.study_name}"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a value out of range: it is said below
+            experiment = sweep.suggest(sweep.recipe, asked)
+    except ValueError as error:  # a parameter that it has not, or a choice that is none
+        raise BadInput(f"{space}: {error}; give it another name") from None
+    for name, before in trial.distributions.items():
+        if (now := fixed.distributions.get(name)) != before:
+            raise BadInput(f"{space}: {name} was {before} and is {now}; give it another name")
+    return experiment

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import inspect
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -45,6 +46,8 @@ class Search:
         for name in ("trials", "seeds"):
             if getattr(self, name) < 1:
                 raise BadInput(f"{name} must be >= 1, got {getattr(self, name)}")
+        if self.seed < 0:
+            raise BadInput(f"seed must be >= 0, got {self.seed}")
         for name, known in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
             if getattr(self, name) not in known:
                 raise unknown(name, getattr(self, name), known)
@@ -54,12 +57,22 @@ class Search:
             raise BadInput(f"pruner must be none with objective {TARGET_ORACLE}: no trial is given up by target labels")
         if self.pruner == "hyperband" and self.sampler == "grid":
             raise BadInput("pruner hyperband must have another sampler than grid: each of its brackets is a grid anew")
-        if self.objective != TARGET_ORACLE and self.objective not in VALIDATORS and ":" not in self.objective:
+        if self.objective != TARGET_ORACLE and self.objective not in VALIDATORS and not self.is_own:
             raise unknown("objective", self.objective, (*VALIDATORS, TARGET_ORACLE))
         if self.objective != TARGET_ORACLE and find_validator(self.objective).compares:
             raise BadInput(
                 f"objective {self.objective} compares the evaluations of one run and gives none a score alone"
             )
+        if self.is_own and self.pruner in ("median", "hyperband"):
+            raise BadInput(
+                f"pruner must be none or wilcoxon with objective {self.objective}, got {self.pruner}: runs do "
+                "not record its score, which is computed of what they leave at their end"
+            )
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the objective is a validator of the user's own."""
+        return ":" in self.objective
 
     @property
     def curve(self) -> str:
@@ -99,6 +112,13 @@ class Sweep:
     def __post_init__(self) -> None:
         if not inspect.isfunction(self.suggest):  # its source is part of the study's identity
             raise BadInput(f"suggest of sweep {self.name} must be a function, got {self.suggest!r}")
+        if not re.fullmatch(r"[\w.+-]+", self.name):  # of a folder, and in questions to MLflow
+            raise BadInput(f"name of a sweep must be of letters, digits and _ . + -, got {self.name!r}")
+        if self.search.pruner in ("median", "hyperband") and self.recipe.evaluate_every >= self.recipe.steps:
+            raise BadInput(
+                f"pruner {self.search.pruner} judges before the end: evaluate_every must be < steps "
+                f"({self.recipe.steps}), got {self.recipe.evaluate_every}"
+            )
 
     def command(self, verb: str) -> str:
         """The command line that does something with this sweep."""

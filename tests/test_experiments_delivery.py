@@ -204,18 +204,34 @@ def test_a_resumed_run_goes_on_in_its_curves(client):
     deliver(client, folder_of(experiment.hash))
     [found] = runs_in(client)
     assert found.info.status == "FINISHED"
+    assert found.data.tags["message"] == ""  # no longer why it had stopped
     assert curves_of(client, found.info.run_id) == recorded_curves(experiment)
 
 
-def test_a_failed_run_is_failed_and_its_second_try_repeats_no_point(client):
+@pytest.mark.usefixtures("through_the_client")
+def test_a_resumed_run_goes_on_in_its_curves_over_http_too(client):
+    test_a_resumed_run_goes_on_in_its_curves(client)
+
+
+def test_a_failed_run_is_failed_and_its_second_try_is_another_run(client):
     experiment = small_moons(lr=InverseDecay(lr=1e30), log_every=1)
+    curves = []
     for _ in range(2):
         train_runs([experiment])
         send(client, experiment)
-    [found] = runs_in(client)
-    assert found.info.status == "FAILED"
-    assert "pair moons; before the first checkpoint" in found.data.tags["message"]
-    assert curves_of(client, found.info.run_id) == recorded_curves(experiment) != {}
+        send(client, experiment)
+        curves.append(recorded_curves(experiment))
+        time.sleep(0.002)  # a recording is known by its start in milliseconds
+    found = sorted(runs_in(client), key=lambda each: each.info.start_time)
+    assert [each.info.status for each in found] == ["FAILED", "FAILED"]
+    assert "pair moons; before the first checkpoint" in found[0].data.tags["message"]
+    assert [curves_of(client, each.info.run_id) for each in found] == curves
+    assert {} not in curves
+
+
+@pytest.mark.usefixtures("through_the_client")
+def test_a_second_try_is_another_run_of_a_store_over_http_too(client):
+    test_a_failed_run_is_failed_and_its_second_try_is_another_run(client)
 
 
 def test_one_run_in_two_experiments_and_below_parents(client):

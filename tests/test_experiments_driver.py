@@ -1,5 +1,6 @@
 import os
 import signal
+import time
 
 import pytest
 from rich.console import Console
@@ -11,6 +12,7 @@ from experiments.record.folder import folder_of, read_points
 from experiments.work import done, driver
 from experiments.work.bundles import bundle
 from experiments.work.driver import Ended, Outcome, work_off
+from experiments.work.local import Local
 from experiments.work.run import train_runs
 from grl.schedules import InverseDecay
 from tests.support.recorded_curves import curves_of, recorded_curves
@@ -96,6 +98,24 @@ def test_a_signal_stops_the_pool_and_the_rest_is_kept(client, capsys, number):
     assert (outcome.interrupted, outcome.exit_code, pool.stopped) == (True, 130, True)
     assert "stopping: the same command goes on from the last checkpoints" in capsys.readouterr().out
     assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)] == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_is_ignored_stays_so(client, number):
+    """As SIGHUP is under nohup."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        outcome = work_here([small_moons()], pool=Inline(interfere=lambda: os.kill(os.getpid(), number)))
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+    assert (outcome.interrupted, outcome.trained) == (False, 1)
+
+
+def test_a_pool_that_has_nothing_to_wait_for_waits_all_the_same():
+    begun_s = time.monotonic()
+    assert Local(1).ended(0.3) == []
+    assert time.monotonic() - begun_s >= 0.3
 
 
 def test_a_run_that_a_worker_was_told_to_stop_is_not_done(client):

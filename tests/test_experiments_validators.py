@@ -1,6 +1,7 @@
 """Validators: formulas at values worked out by hand, bounds, and which step they choose."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from experiments.errors import BadInput
-from experiments.record.names import KNOW_TARGET_LABELS
+from experiments.record.files import read_json
+from experiments.record.folder import folder_of, read_points
+from experiments.record.names import KNOW_TARGET_LABELS, RECORDED, RESULT
 from experiments.validators import (
     SELECTIONS,
     VALIDATORS,
@@ -39,6 +42,8 @@ from experiments.validators.nuclear_norm import nuclear_norm
 from experiments.validators.soft_neighbourhood_density import soft_neighbourhood_density
 from experiments.validators.source_accuracy import source_accuracy
 from experiments.validators.transfer_score import hopkins, transfer_score, uniformity
+from experiments.work.run import train_runs
+from tests.support.small_runs import small_moons
 
 # Four samples, three classes.
 FOUR = np.array([[2.0, 0, 0], [0, 2, 0], [0, 0, 2], [1, 1, 0]])
@@ -290,6 +295,28 @@ def test_a_validator_of_ones_own_by_its_import_path():
     assert found.score(FOUR) == 2.0
     with pytest.raises(BadInput, match=r"FOUR must be an experiments.validators.Validator, got array"):
         find_validator(f"{__name__}:FOUR")
+
+
+RECORDS = "which every run records"
+TAKEN = [Validator(lambda logits: 0.0, ("target_logits",), name) for name in (*RECORDED, "nuclear_norm")]
+
+
+@pytest.mark.parametrize("place", range(len(TAKEN)))
+def test_a_validator_of_ones_own_goes_by_no_name_that_is_read_in_its_place(place, monkeypatch):
+    """Else the target accuracy, for example, would choose."""
+    monkeypatch.setattr(sys.modules[__name__], "FOUR", TAKEN[place])
+    with pytest.raises(BadInput, match=rf"must be a name of its own, got '{TAKEN[place].curve}', {RECORDS}"):
+        find_validator(f"{__name__}:FOUR")
+
+
+def test_what_a_run_records_is_listed(runs):
+    train_runs([small_moons()])
+    folder = folder_of(small_moons().hash)
+    curves = {name for point in read_points(folder) for name in point["values"]}
+    assert curves | set(read_json(folder / RESULT)["metrics"]) <= {
+        *RECORDED,
+        *(each.curve for each in VALIDATORS.values()),
+    }
 
 
 @pytest.mark.parametrize("name", KNOW_TARGET_LABELS)

@@ -4,6 +4,7 @@ import statistics
 
 import filelock
 import numpy as np
+import optuna
 import pytest
 
 from datasets import load_pair
@@ -12,8 +13,11 @@ from experiments.methods import METHODS
 from experiments.record.files import claim, read_json
 from experiments.record.folder import folder_of
 from experiments.work import run as running
+from grl.schedules import Constant
 from sweeps import study as studies
-from sweeps.study import Study, holding, journal_of, list_studies, open_study, suggested
+from sweeps.samplers import GridTrial
+from sweeps.spaces import with_alpha
+from sweeps.study import Study, holding, journal_of, list_studies, open_study, read_last, read_last_seen, suggested
 from tests.support.small_sweeps import (
     Inline,
     Pretend,
@@ -24,6 +28,13 @@ from tests.support.small_sweeps import (
     suggest_ruin,
     suggest_two,
 )
+
+LIMITS = {"constant.value": (0.1, 3.0)}
+
+
+def suggest_by_limits(recipe, trial):
+    value = trial.suggest_float("constant.value", *LIMITS["constant.value"])
+    return with_alpha(recipe, Constant(value=value))
 
 
 def suggest_later(recipe, trial):
@@ -221,6 +232,66 @@ def test_an_exhausted_grid_ends_the_study(runs):
     sweep = small_sweep(trials=20, seeds=1, sampler="grid")
     drive(Study(sweep), Pretend())
     assert len(set(suggestions(sweep))) == 5
+
+
+def test_a_grid_whose_last_setting_is_in_work_is_not_asked_again(runs):
+    sweep = small_sweep(trials=20, seeds=1, sampler="grid")
+    study = Study(sweep)
+    handed = [study.next() for _ in range(7)]
+    assert [members is None for members in handed] == [False] * 5 + [True] * 2
+    assert Study(sweep).missing == 0  # whoever goes on knows it, too
+    assert len(set(suggestions(sweep))) == 5
+
+
+def test_a_grid_takes_steps_and_logarithms(runs):
+    trial = GridTrial(optuna.trial.FixedTrial({"a": 0.3, "b": 0.1, "c": 16, "d": 9}))
+    assert (trial.suggest_float("a", 0.1, 0.4, step=0.1), trial.suggest_float("b", 0.01, 1, log=True)) == (0.3, 0.1)
+    assert (trial.suggest_int("c", 1, 256, log=True), trial.suggest_int("d", 1, 10, step=4)) == (16, 9)
+    space = {name: each.choices for name, each in trial._trial.distributions.items()}
+    assert space == {
+        "a": (0.1, 0.2, 0.3, 0.4), "b": (0.01, 0.0316228, 0.1, 0.316228, 1.0), "c": (1, 4, 16, 64, 256), "d": (1, 5, 9)
+    }  # fmt: skip
+
+
+def test_an_objective_of_ones_own_scores_what_runs_leave(runs):
+    sweep = small_sweep(trials=2, seeds=2, objective="tests.support.small_sweeps:LARGEST")
+    drive(Study(sweep))
+    for trial in trials_of(sweep):
+        logits = [
+            np.load(folder_of(name) / "evaluations.npz")["target_logits"][-1] for name in trial.user_attrs["runs"]
+        ]
+        assert (
+            trial.value == trial.user_attrs["largest_logit"] == statistics.fmean(float(each.max()) for each in logits)
+        )
+
+
+def test_a_space_that_was_edited_is_refused_and_not_gone_on_with(runs, monkeypatch):
+    """Wherever the edit is: the source of `suggest` alone makes another study."""
+    sweep = small_sweep(trials=2, seeds=1, suggest=suggest_by_limits)
+    drive(Study(sweep), Pretend())
+    assert suggested(sweep, trials_of(sweep)[0])
+    for limits, said in (((0.1, 5.0), r"constant.value was .*high=3.0.* and is .*high=5.0"), ((50.0, 90.0), "")):
+        monkeypatch.setitem(LIMITS, "constant.value", limits)
+        with pytest.raises(
+            BadInput, match=rf"sweep small has another space now than trial 0 of .*{said}.*another name"
+        ):
+            Study(changed(sweep, trials=3))
+
+
+def test_a_run_that_is_gone_is_named(runs):
+    sweep = small_sweep(trials=1, seeds=1)
+    drive(Study(sweep), Pretend())
+    [run] = sweep.experiments(suggested(sweep, trials_of(sweep)[0]))
+    (folder_of(run.hash) / "result.json").unlink()
+    for read in (lambda: read_last(run, sweep.search), lambda: read_last_seen(run)):
+        with pytest.raises(BadInput, match=rf"{run.hash}/.* is gone, which a trial of this sweep left there"):
+            read()
+
+
+@pytest.mark.parametrize("name", ["it's", "a/b", "", "two words"])
+def test_a_sweep_has_a_plain_name(name):
+    with pytest.raises(BadInput, match=r"name of a sweep must be of letters, digits and _ \. \+ -, got"):
+        small_sweep(name=name)
 
 
 def test_a_trial_is_suggested_again_from_the_journal(runs):

@@ -161,6 +161,11 @@ class _sending:
 
 def _send(client: "MlflowClient", whole: Whole, destination: Destination, delivery: dict[str, Any]) -> None:
     """Send what is missing of one run; `delivery` is kept up to date on the way."""
+    if delivery.get("started_ms", whole.started_ms) != whole.started_ms:  # begun anew: another run in MLflow, too
+        delivery |= NOTHING
+    delivery["started_ms"] = whole.started_ms
+    if delivery["status"] in ("KILLED", "FAILED"):
+        whole.tags.setdefault("message", "")  # why it had stopped is past
     if whole.status == "RUNNING" and delivery["status"] not in (None, "RUNNING"):
         whole.tags["resumed"] = "true"
     experiment_id, parent = _place_of(client, destination)

@@ -86,6 +86,13 @@ PLANE_LABELS, PLANE_DOMAIN = "plane_label_logits", "plane_domain_logits"  # (G, 
 PLANE_INPUTS = "plane_inputs"  # (k, 2): where the samples of FEATURES lie
 PLANE_LINES = "plane_lines"  # (H, 3): a, b, c of a x + b y + c = 0, where a unit of the first layer changes sign
 
+# What a run records by itself: no validator of a user's own goes by such a name, as it would be read in its place.
+RECORDED = (
+    *(ALPHA, LR, LABEL_LOSS, DOMAIN_LOSS, ADVERSARIAL_LOSS, DOMAIN_ACCURACY, SOURCE_ACCURACY, TARGET_ACCURACY),
+    *(TARGET_VALIDATION_ACCURACY, TARGET_REST_ACCURACY, PROXY_A_DISTANCE, GRADIENT_COSINE, GRADIENT_RATIO),
+    *(ADVERSARY_MOVED, TRAIN_TIME_S, STEPS_PER_S),
+)
+
 LONGEST_NAME = 250  # MLflow's own limit
 
 

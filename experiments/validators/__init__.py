@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from experiments.errors import BadInput, unknown
-from experiments.record.names import TARGET_VALIDATION_ACCURACY
+from experiments.record.names import RECORDED, TARGET_VALIDATION_ACCURACY
 from experiments.validators.a_distance import proxy_a_distance
 from experiments.validators.base import Seen, Validator
 from experiments.validators.class_ami import CLASS_AMI
@@ -84,7 +84,7 @@ def find_validator(name: str) -> Validator:
     """A validator by its name, or one of a user's own by its import path `package.module:validator`.
 
     Raises:
-        BadInput: there is none, or what is there is no `Validator`.
+        BadInput: there is none, or what is there is no `Validator` or goes by the name of what runs record.
     """
     if name in VALIDATORS:
         return VALIDATORS[name]
@@ -94,6 +94,8 @@ def find_validator(name: str) -> Validator:
 
     if not isinstance(found := find(name), Validator):
         raise BadInput(f"{name} must be an experiments.validators.Validator, got {found!r}")
+    if found.curve in {*RECORDED, *(each.curve for each in VALIDATORS.values() if each is not found)}:
+        raise BadInput(f"curve of {name} must be a name of its own, got {found.curve!r}, which every run records")
     return found
 
 

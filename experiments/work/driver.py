@@ -194,11 +194,12 @@ def work(source: Source, pool: Pool, courier: Courier, progress: RunProgress, ou
 
 @contextmanager
 def _signals_as_interrupts() -> Iterator[None]:
-    """SIGTERM and SIGHUP, which a closed terminal or a cluster sends, are Ctrl-C."""
+    """SIGTERM and SIGHUP, which a closed terminal or a cluster sends, are Ctrl-C; under nohup they are nothing."""
     before: dict[Any, Any] = {}
     with suppress(ValueError):  # not in the main thread: nobody's signals
         for number in (signal.SIGTERM, signal.SIGHUP):
-            before[number] = signal.signal(number, signal.default_int_handler)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:

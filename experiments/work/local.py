@@ -79,7 +79,7 @@ class Local:
 
     def ended(self, wait_s: float) -> list[Ended]:
         busy = {worker.line: worker for worker in self._workers if worker.members}
-        if not self._ended and busy:
+        if not self._ended:
             for line in wait(list(busy), wait_s):
                 self._collect(busy[line])  # type: ignore[index]
         ended, self._ended = self._ended, []

@@ -26,6 +26,8 @@ def open_pool(
     Raises:
         BadInput: both engines are asked for, one does not answer, or the workers need more memory than is free.
     """
+    if gpus and not cluster:
+        raise BadInput(f"gpus is what a bundle takes of a cluster: it needs cluster, got gpus {gpus} without")
     if cluster and slurm:
         raise BadInput(f"cluster and slurm exclude each other, got {cluster!r} and {slurm!r}")
     if cluster:

@@ -8,6 +8,7 @@ import importlib
 import os
 import queue
 import threading
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -84,6 +85,7 @@ class Ray:
 
     def ended(self, wait_s: float) -> list[Ended]:
         if not self._running:
+            time.sleep(wait_s)
             return []
         done, _ = self._ray.wait(list(self._running), num_returns=1, timeout=wait_s)
         return [self._collect(reference) for reference in done]

@@ -20,6 +20,7 @@ from experiments.record.names import (
     TARGET_ACCURACY,
     TRAIN_TIME_S,
 )
+from experiments.validators import Validator
 from experiments.work.bundles import Bundle
 from experiments.work.driver import Ended
 from experiments.work.run import never, train_runs
@@ -31,6 +32,9 @@ RECIPE = Experiment(pair="moons", network=Moons(), lr=InverseDecay(lr=0.1), step
 
 
 PRETENDED = (SOURCE_ACCURACY, TARGET_ACCURACY, "information_maximisation")
+
+
+LARGEST = Validator(lambda logits: float(logits.max()), ("target_logits",), "largest_logit")
 
 
 def suggest_constant(recipe, trial) -> Experiment:
