@@ -200,7 +200,7 @@ class Step(Schedule):
 
 @dataclass(frozen=True, kw_only=True)
 class Staircase(Schedule):
-    """Many jumps: alpha(p) = start · factor ** n, where n is 0 before p = first, then 1, and one more after each `every`.
+    """Many jumps: alpha(p) = start · factor ** n, where n is 0 before p = first, then 1, and grows with each `every`.
 
     With factor 0.5 it is a learning rate that is halved again and again.
 
