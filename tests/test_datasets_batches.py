@@ -1,9 +1,10 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets import Augment, Batches, DatasetError, Labelled, Unlabelled, one_pass
+from datasets import Augment, Batches, DatasetError, Labelled, StackedBatches, Unlabelled, one_pass
 
 
 def numbered(count=10, name="numbered train"):
@@ -68,6 +69,19 @@ def test_bad_arguments():
         Batches(numbered(), 2, seed=0, mean=torch.zeros(1))
     with pytest.raises(DatasetError, match="seed of the saved position must be 1, got 0"):
         Batches(numbered(), 2, seed=1).load_state_dict(Batches(numbered(), 2, seed=0).state_dict())
+
+
+@pytest.mark.parametrize("position", [-1, "x", "3", 1.0, None, True])
+def test_a_saved_position_is_a_number_of_samples(position):
+    batches = Batches(numbered(), 2, seed=0)
+    stacked = StackedBatches(numbered(), 2, seeds=(0, 1))
+    for each in (batches, stacked):
+        with pytest.raises(
+            DatasetError, match=f"position of the saved position must be an integer >= 0, got {position!r}"
+        ):
+            each.load_state_dict(each.state_dict() | {"position": position})
+        each.load_state_dict(each.state_dict() | {"position": np.int64(4)})
+        assert each.state_dict()["position"] == 4
 
 
 @given(st.integers(1, 12), st.integers(1, 30), st.integers(0, 3), st.integers(0, 60))

@@ -50,6 +50,27 @@ def test_nobody_to_serve_is_refused():
         StackedBatches(numbered(4, 2, 2, 3), 2, seeds=())
 
 
+@pytest.mark.parametrize(
+    ("splits", "means", "message"),
+    [
+        ("lu", 2, "split must have labels for all members, or for none, got some of both"),
+        ("ul", 2, "split must have labels for all members, or for none, got some of both"),
+        ("lll", 2, "split must be one for all 2 seeds, or one for each, got 3"),
+        ("l", 2, "split must be one for all 2 seeds, or one for each, got 1"),
+        ("ll", 3, "mean must be one for all 2 seeds, or one for each, got 3"),
+        ("le", 2, "split 'none' must have at least 1 sample, got 0"),
+    ],
+)
+def test_members_that_cannot_stand_side_by_side(splits, means, message):
+    kinds = {
+        "l": numbered(4, 2, 2, 3),
+        "u": Unlabelled(name="unlabelled", inputs=numbered(6, 2, 2, 3).inputs),
+        "e": Labelled(name="none", inputs=numbered(0, 2, 2, 3).inputs, labels=torch.arange(0)),
+    }
+    with pytest.raises(DatasetError, match=message):
+        StackedBatches([kinds[kind] for kind in splits], 2, seeds=(0, 1), mean=[torch.zeros(3)] * means)
+
+
 def test_members_on_splits_of_their_own():
     """Other inputs, other lengths, other labels of the same inputs, other means."""
     random = torch.Generator().manual_seed(0)

@@ -180,12 +180,15 @@ def read_position(state: dict[str, Any], mine: dict[str, Any]) -> int:
     """Return the position in `state`, if all else in it is as in `mine`.
 
     Raises:
-        DatasetError: the position belongs to another seed or split.
+        DatasetError: the position belongs to another seed or split, or is none.
     """
     for key, value in mine.items():
         if key not in state or (key != "position" and state[key] != value):
             raise DatasetError(f"{key} of the saved position must be {value!r}, got {state.get(key)!r}")
-    return int(state["position"])
+    position = state["position"]
+    if isinstance(position, bool) or not hasattr(position, "__index__") or position < 0:
+        raise DatasetError(f"position of the saved position must be an integer >= 0, got {position!r}")
+    return int(position)
 
 
 def check_batch_size(batch_size: int) -> None:

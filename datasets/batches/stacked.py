@@ -55,6 +55,14 @@ class StackedBatches:
         if not seeds:
             raise DatasetError("seeds must name at least 1 member, got none")
         self.splits = (split,) * len(seeds) if isinstance(split, (Labelled, Unlabelled)) else tuple(split)
+        for name, given in (("split", self.splits), ("mean", mean)):
+            if isinstance(given, Sequence) and len(given) != len(seeds):
+                raise DatasetError(f"{name} must be one for all {len(seeds)} seeds, or one for each, got {len(given)}")
+        for each in self.splits:
+            if not len(each):
+                raise DatasetError(f"split {each.name!r} must have at least 1 sample, got 0")
+        if len({type(each) for each in self.splits}) > 1:
+            raise DatasetError("split must have labels for all members, or for none, got some of both")
         self.batch_size, self.seeds, self.augment = batch_size, tuple(seeds), augment or None
         self.device = torch.device(device)
         self._inputs = lay_out([each.inputs for each in self.splits], self.device)
