@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 
 import numpy as np
 import torch
@@ -147,13 +148,20 @@ def hold_out(pair: DomainPair, share: float) -> DomainPair:
 
     Returns:
         The pair whose evaluation has `source_validation` and `target_validation`.
+
+    Raises:
+        DatasetError: a share out of range, or one that leaves no sample to train on.
     """
+    if isinstance(share, bool) or not isinstance(share, Real) or not 0 <= share < 1:
+        raise DatasetError(f"share must be a number in [0, 1), got {share!r}")
     if not share:
         return pair
 
     def divide(name: str, count: int) -> tuple[torch.Tensor, torch.Tensor]:
         order = Order(0, f"{name} held out", count).take(count)
         held_out = max(1, round(share * count))
+        if held_out >= count:
+            raise DatasetError(f"share must leave a sample of {name!r} to train on, got {share} of {count}")
         return order[held_out:].sort().values, order[:held_out].sort().values
 
     source, target = pair.source, pair.target

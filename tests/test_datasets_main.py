@@ -156,9 +156,11 @@ def test_prepare_fails_in_one_line(capsys, tiny, tmp_path, manner, message):
     assert not (tmp_path / "data" / "tiny").exists()
 
 
-def test_prepare_takes_pairs_of_several_sources(capsys):
-    assert main(["prepare", "moons+moons_rotated_to_moons"]) == 0
-    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["moons", "moons_rotated"]
+def test_prepare_takes_pairs_of_several_sources(capsys, tmp_path):
+    np.savez(tmp_path / "x.npz", inputs=np.ones((4, 2)), labels=[0, 1, 0, 1])
+    assert run(capsys, "add", "mine", str(tmp_path / "x.npz"))[0] == 0
+    assert main(["prepare", "mine+moons_to_moons_rotated"]) == 0
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["mine", "moons", "moons_rotated"]
 
 
 def test_prepare_goes_on_after_a_failure_and_still_fails(capsys, tiny):
@@ -203,7 +205,7 @@ def test_add_then_use(capsys, tmp_path):
     )
     assert "SHA-256" in run(capsys, "show", "mine")[1]
     assert re.search(r"^mine +2 .* prepared", run(capsys, "list")[1], re.M)
-    assert run(capsys, "show", "mine_to_mine")[0] == 0
+    assert run(capsys, "show", "mine_to_other")[0] == 0
 
 
 def test_digits_of_ones_own_are_paired_with_digits_that_are_at_hand(capsys, tmp_path):

@@ -222,9 +222,10 @@ def test_an_empty_test_folder(tmp_path):
 @pytest.mark.parametrize("pair", [(-1, 1), (0, 1), (1, 2)])
 def test_svmlight_labels_of_every_custom(tmp_path, pair):
     (tmp_path / "a.svmlight").write_text("".join(f"{label} 1:{label + 2}\n" for label in (*pair, *pair)))
+    add_domain("others", tmp_path / "a.svmlight")
     domain = add_domain("words", tmp_path / "a.svmlight", tmp_path / "a.svmlight")
     assert domain.class_names == tuple(map(str, pair))
-    assert load_pair("words_to_words").evaluation.target_test.labels.tolist() == [0, 1, 0, 1]
+    assert load_pair("others_to_words").evaluation.target_test.labels.tolist() == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize(

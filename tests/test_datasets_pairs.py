@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from datasets import DatasetError, DomainPair, Labelled, Unlabelled, add_domain, load_pair
+from datasets import DatasetError, DomainPair, Labelled, Unlabelled, add_domain, hold_out, load_pair
 from datasets.conversions import agree_on_shape
 from datasets.domains import PAIRS, find_domain
+from datasets.domains.base import PairEntry
 
 REAL = os.environ.get("GRL_DATA")
 
@@ -89,11 +90,34 @@ def test_nobody_else_may(moons, reader):
         ("mnist_to_uspss", "domain 'uspss' is unknown, did you mean 'usps'"),
         ("a_to_b", "pair 'a_to_b' is unknown"),
         ("", "pair '' is unknown"),
+        ("moons_to_moons", "pair 'moons_to_moons' must have no domain as source and target at once, got 'moons'"),
+        ("moons_rotated+moons_to_moons", "must have no domain as source and target at once, got 'moons'"),
+        ("moons_to_moons_rotated+moons", "must have no domain as source and target at once, got 'moons'"),
     ],
 )
 def test_unknown_names(name, message):
     with pytest.raises(DatasetError, match=message):
         load_pair(name)
+
+
+def test_a_named_pair_has_no_domain_on_both_sides_either():
+    with pytest.raises(DatasetError, match="pair 'same' must have no domain as source and target at once, got 'moons'"):
+        PairEntry(name="same", source="moons", target="moons_rotated+moons")
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, 2, True, float("nan"), float("inf"), "0.1", None])
+def test_a_share_out_of_range_is_not_held_out(moons, share):
+    with pytest.raises(DatasetError, match=rf"share must be a number in \[0, 1\), got {share!r}"):
+        hold_out(moons, share)
+
+
+def test_holding_out_leaves_samples_on_both_sides(moons):
+    held = hold_out(moons, 1e-9)
+    assert len(held.evaluation.source_validation) == len(held.evaluation.target_validation) == 1
+    with pytest.raises(
+        DatasetError, match=r"share must leave a sample of 'moons train' to train on, got 0.9999 of 300"
+    ):
+        hold_out(moons, 0.9999)
 
 
 def test_missing_files_name_the_command():

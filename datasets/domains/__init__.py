@@ -115,14 +115,14 @@ def find_pair(name: str) -> PairEntry:
     Either side may be several domains: `a+b_to_c`.
 
     Raises:
-        DatasetError: no such pair; names the nearest. Or a domain is named twice on one side.
+        DatasetError: no such pair; names the nearest. Or a domain is named twice, on one side or on both.
     """
     if name in PAIRS:
         return PAIRS[name]
     source, to, target = name.partition("_to_")
-    entry = PairEntry(source=source, target=target)
-    if not to or not any(one in DOMAINS or find_added(one) for side in entry.sides for one in side):
+    if not to or not any(one in DOMAINS or find_added(one) for side in (source, target) for one in side.split("+")):
         raise DatasetError(f"pair {name!r} is unknown{nearest(name, PAIRS)}; see: python -m datasets list")
+    entry = PairEntry(source=source, target=target)
     for side in entry.sides:
         for one in side:
             find_domain(one)

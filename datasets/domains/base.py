@@ -110,6 +110,9 @@ class PairEntry:
         protocol: in one line; empty for what the splits say (`agreement.protocol_of`).
         msda: represent both by marginalised stacked denoising autoencoders fitted on their training inputs. The first
             use takes minutes and up to 2 GB of disk; `python -m datasets prepare <pair>` does it beforehand.
+
+    Raises:
+        DatasetError: a domain is source and target at once: its target samples would come with their labels.
     """
 
     source: str
@@ -122,6 +125,10 @@ class PairEntry:
     def sides(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The names of the source domains, and of the target domains."""
         return tuple(self.source.split("+")), tuple(self.target.split("+"))
+
+    def __post_init__(self) -> None:
+        for one in filter(None, set(self.sides[0]).intersection(self.sides[1])):
+            raise DatasetError(f"pair {self.id!r} must have no domain as source and target at once, got {one!r}")
 
     @property
     def id(self) -> str:
