@@ -180,6 +180,7 @@ def test_names_of_this_repository_are_not_to_be_had(outside):
         ({"name": "a" * 101}, "name must be 1 to 100 of a-z"),
         ({"class_names": ("a",)}, "digits: class_names must be at least two different names, got a"),
         ({"class_names": ("a", "a")}, "digits: class_names must be at least two different names, got a, a"),
+        ({"class_names": (3, 4)}, "digits: class_names must be text, got 3"),
         ({"shape": (28, 28)}, r"digits: shape must be \(H, W, C\) or \(D,\), each at least 1, got \(28, 28\)"),
         ({"shape": (0,)}, r"digits: shape must be .*, got \(0,\)"),
         ({"counts": (0, 5)}, r"digits: counts must be \(training >= 1, test >= 0\), got \(0, 5\)"),

@@ -131,6 +131,29 @@ def test_bad_arrays(change, message):
     assert files() == []
 
 
+@pytest.mark.parametrize(
+    ("built", "message"),
+    [
+        (None, "small: build must return a dict of NumPy arrays, got NoneType"),
+        ([1, 2], "small: build must return a dict of NumPy arrays, got list"),
+        ({"train_inputs": [1], "train_labels": [0]}, "build must return a dict of NumPy arrays, got list, list"),
+        ({"train_inputs": build_small(None)["train_inputs"]}, "train_inputs and train_labels must come together, got"),
+        (build_small(None) | {"test_labels": np.zeros(1, np.int64)}, "test_inputs and test_labels must come together"),
+        ({}, "small: there is no training sample"),
+    ],
+)
+def test_a_build_that_returns_something_else(built, message):
+    with pytest.raises(DatasetError, match=message):
+        prepare_domain(replace(SMALL, build=lambda root: built))
+    assert files() == []
+
+
+def test_channels_come_last():
+    arrays = {"train_inputs": np.zeros((10, 3, 8, 8), np.uint8), "train_labels": np.arange(10) % 2}
+    with pytest.raises(DatasetError, match=r"small: images must be \(N, H, W, C\), got \(N, 3, 8, 8\)"):
+        prepare_domain(replace(SMALL, shape=(3, 8, 8), build=lambda root: arrays))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_features_must_be_finite(value):
     inputs = np.zeros((10, 4), np.float32)

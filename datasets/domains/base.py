@@ -59,6 +59,8 @@ class Domain:
 
     def __post_init__(self) -> None:
         check_name(self.name)
+        if strange := [one for one in self.class_names if not isinstance(one, str)]:
+            raise DatasetError(f"{self.name}: class_names must be text, got {strange[0]!r}")
         if len(self.class_names) < 2 or len(set(self.class_names)) < len(self.class_names):
             raise DatasetError(
                 f"{self.name}: class_names must be at least two different names, got {', '.join(self.class_names)}"

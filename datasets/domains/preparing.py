@@ -51,10 +51,18 @@ def check_arrays(domain: Domain, arrays: Arrays) -> None:
     """Refuse arrays that would spoil a run later.
 
     Raises:
-        DatasetError: a shape or type other than declared, lengths that differ, a label outside the classes, a class
-            without a training sample, or a feature that is not finite.
+        DatasetError: no arrays, a shape or type other than declared, channels in front, lengths that differ, a label
+            outside the classes, a class without a training sample, or a feature that is not finite.
     """
+    if not isinstance(arrays, dict) or not all(isinstance(array, np.ndarray) for array in arrays.values()):
+        given = [type(each).__name__ for each in (arrays.values() if isinstance(arrays, dict) else [arrays])]
+        raise DatasetError(f"{domain.name}: build must return a dict of NumPy arrays, got {', '.join(given)}")
     check_presence(domain.name, arrays)
+    if len(domain.shape) == 3 and domain.shape[0] in (1, 3) and domain.shape[2] > 4:
+        raise DatasetError(
+            f"{domain.name}: images must be (N, H, W, C), got (N, {', '.join(map(str, domain.shape))}), which looks "
+            "like (N, C, H, W); np.moveaxis(inputs, 1, 3) puts the channels last"
+        )
     for split, complete in zip(SPLITS, domain.counts, strict=True):
         if f"{split}_inputs" not in arrays:
             continue
@@ -89,6 +97,9 @@ def check_arrays(domain: Domain, arrays: Arrays) -> None:
 
 def check_presence(name: str, arrays: Arrays) -> None:
     """Refuse a domain without training samples, or with a test split that is empty."""
+    for split in SPLITS:
+        if (f"{split}_inputs" in arrays) != (f"{split}_labels" in arrays):
+            raise DatasetError(f"{name}: {split}_inputs and {split}_labels must come together, got {', '.join(arrays)}")
     if not len(arrays.get("train_inputs", ())):
         raise DatasetError(f"{name}: there is no training sample")
     if "test_inputs" in arrays and not len(arrays["test_inputs"]):
