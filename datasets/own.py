@@ -107,12 +107,14 @@ def locate(path: Any) -> Any:
         Its path from the root; None of None.
 
     Raises:
-        DatasetError: it is not there.
+        DatasetError: it is not there, or no file can be called so.
     """
     if path is None:
         return None
-    place = Path(path).expanduser().resolve()
-    if not place.exists():
+    with reading(path):
+        place = Path(path).expanduser().resolve()
+        exists = place.exists()
+    if not exists:
         raise DatasetError(f"{place} does not exist")
     return place
 

@@ -14,7 +14,7 @@ from datasets.batches.splits import mean_of, standard_deviation_of
 from datasets.domains import NEEDS, PAIRS, list_domains
 from datasets.domains.base import SPLITS, Domain
 from datasets.domains.preparing import open_if_current
-from datasets.errors import DatasetError
+from datasets.errors import DatasetError, writing
 from datasets.files.folders import data_root
 from datasets.files.prepared import Prepared, digest_of
 from datasets.pairs import DomainPair
@@ -64,8 +64,10 @@ def print_domain(console: Console, domain: Domain, prepared: Prepared, sheet: Pa
     """Print the card, counts, class histogram, mean and deviation of a domain, and write its contact sheet.
 
     Raises:
-        DatasetError: the file is damaged; its digest is computed anew.
+        DatasetError: the file is damaged, its digest is computed anew; or the sheet cannot be written.
     """
+    if Image.registered_extensions().get(sheet.suffix.lower()) not in Image.SAVE:
+        raise DatasetError(f"sheet must be a picture, such as sheet.png, got {sheet}")
     console.print(f"[bold]{domain.title}[/bold] ({domain.name})", highlight=False)
     for field, text in domain.card.items():
         console.print(f"{field}: {text}", highlight=False, soft_wrap=True)
@@ -93,8 +95,10 @@ def print_domain(console: Console, domain: Domain, prepared: Prepared, sheet: Pa
             console.print("  std  " + " ".join(f"{value:.4f}" for value in deviation))
         else:
             console.print(f"  {len(mean):,} features: means {mean.min():.4f} … {mean.max():.4f}")
-    sheet.parent.mkdir(parents=True, exist_ok=True)
-    draw_sheet(prepared.arrays["train_inputs"], prepared.arrays["train_labels"], len(domain.class_names)).save(sheet)
+    drawn = draw_sheet(prepared.arrays["train_inputs"], prepared.arrays["train_labels"], len(domain.class_names))
+    with writing(sheet):
+        sheet.parent.mkdir(parents=True, exist_ok=True)
+        drawn.save(sheet)
     console.print(f"contact sheet: {sheet}", highlight=False, soft_wrap=True)
 
 

@@ -214,6 +214,29 @@ def test_digits_of_ones_own_are_paired_with_digits_that_are_at_hand(capsys, tmp_
     assert out.endswith("train on it: python -m experiments run mine_to_digits\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["show", "moons", "--sheet", "x.xyz"], r"sheet must be a picture, such as sheet\.png, got x\.xyz"),
+        (["show", "moons", "--sheet", "x"], r"sheet must be a picture, such as sheet\.png, got x"),
+        (["show", "moons", "--sheet", "moons.png/x.png"], r"moons\.png/x\.png could not be written \(.*\)"),
+        (["show", "moons", "--sheet", "x" * 300 + ".png"], r"x+\.png could not be written \(File name too long\)"),
+        (["add", "x", "y" * 300], r"y+ cannot be read: .*File name too long.*"),
+        (["add", "x", "list.txt"], r".*list\.txt line 1: there is no image .*z+\.png"),
+        (["add", "x", "moons.png", "y" * 300], r"y+ cannot be read: .*File name too long.*"),
+        (["add", "x", "list.txt", "--images", "y" * 300], r"y+ cannot be read: .*File name too long.*"),
+        (["add", "x", "~nobody_of_this_name/y"], "~nobody_of_this_name/y cannot be read: Could not determine home .*"),
+    ],
+)
+def test_paths_that_cannot_be_are_one_line(capsys, monkeypatch, tmp_path, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    Path("moons.png").write_bytes(b"")
+    Path("list.txt").write_text("z" * 300 + ".png 0\n")
+    status, _, err = run(capsys, *arguments)
+    assert status == 1
+    assert re.fullmatch(f"error: {message}\n", err)
+
+
 @pytest.mark.parametrize("verb", [[], ["list"], ["show"], ["prepare"], ["add"]])
 def test_every_verb_answers_help_with_examples_that_parse(capsys, verb):
     with pytest.raises(SystemExit) as stopped:
