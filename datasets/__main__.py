@@ -15,7 +15,7 @@ from datasets.backbones import PREPROCESSINGS, find_backbone
 from datasets.domains import DOMAINS, NEEDS, PAIRS, find_domain, find_pair
 from datasets.domains.base import Domain
 from datasets.domains.preparing import open_if_current, prepare_domain
-from datasets.errors import DatasetError
+from datasets.errors import DatasetError, shorten
 from datasets.features import add_features
 from datasets.files.folders import data_root, prepared_root
 from datasets.files.originals import fetch
@@ -252,11 +252,6 @@ def print_added(domain: Domain) -> None:
             f"to train on it, add a second domain of the same classes ({shorten(domain.class_names)}) "
             f"and of samples like {domain.shape}: python -m datasets add NAME PATH"
         )
-
-
-def shorten(names: Sequence[str], most: int = 5) -> str:
-    """List the first few names."""
-    return ", ".join((*names[:most], *(["…"] if len(names) > most else [])))
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import product
+from itertools import combinations, product
 
 from datasets.conversions import Conversion, agree_on_shape
 from datasets.domains import find_domain, find_pair, list_domains
 from datasets.domains.base import SPLITS, Domain, PairEntry
 from datasets.domains.preparing import open_if_current
-from datasets.errors import DatasetError
+from datasets.errors import DatasetError, shorten
 from datasets.files.prepared import Prepared
 from datasets.msda import LAYERS, width_of
 
@@ -102,6 +102,7 @@ def agree(name: str, class_names: Sequence[str] | None = None) -> Agreement:
     entry = find_pair(name)
     sources, targets = (tuple(map(find_domain, side)) for side in entry.sides)
     shape, conversions = agree_on_shape(*sources, *targets)
+    check_columns(name, (*sources, *targets))
     return Agreement(
         entry=entry,
         domains=sources + targets,
@@ -152,6 +153,20 @@ def partners(domain: Domain) -> list[str]:
     return [name for _, name in sorted(found, key=lambda one: one[0])]
 
 
+def check_columns(name: str, domains: Sequence[Domain]) -> None:
+    """Refuse features of the same names in another order, which would be taken for each other.
+
+    Raises:
+        DatasetError: two domains have such.
+    """
+    for one, other in combinations(domains, 2):
+        if one.columns != other.columns and sorted(one.columns) == sorted(other.columns):
+            raise DatasetError(
+                f"pair {name}: columns must have one order, {one.name} has {shorten(one.columns)}; "
+                f"{other.name} has {shorten(other.columns)}"
+            )
+
+
 def agree_on_classes(
     name: str, sources: Sequence[Domain], targets: Sequence[Domain], wanted: Sequence[str] | None
 ) -> tuple[str, ...]:
@@ -169,7 +184,7 @@ def agree_on_classes(
         if not wanted or len(set(wanted)) != len(wanted) or not set(wanted) <= set(shared):
             raise DatasetError(
                 f"pair {name}: class_names must be different classes of both ({', '.join(shared) or 'none'}), "
-                f"got {', '.join(wanted) or 'none'}"
+                f"got {', '.join(map(str, wanted)) or 'none'}"
             )
         return tuple(wanted)
     for other in (*others, *targets):

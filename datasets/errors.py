@@ -1,6 +1,6 @@
 """The one exception of this folder: every bad input becomes one clear line."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,3 +42,8 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DatasetError(f"{path} could not be written ({error.strerror or error})") from None
+
+
+def shorten(names: Sequence[str], most: int = 5) -> str:
+    """List the first few names."""
+    return ", ".join((*names[:most], *(["…"] if len(names) > most else [])))

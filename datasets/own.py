@@ -20,7 +20,17 @@ from datasets.files.image_list import ENDINGS as LISTS
 from datasets.files.image_list import list_images
 from datasets.files.photographs import squash
 from datasets.files.preparation import prepare
-from datasets.files.samples import ENDINGS, SPARSE, Layout, Samples, images_or_features, label_values, read_samples
+from datasets.files.samples import (
+    ENDINGS,
+    SPARSE,
+    Layout,
+    Samples,
+    column_names,
+    images_or_features,
+    in_columns_of,
+    label_values,
+    read_samples,
+)
 
 MAX_SIZE = 1024
 MEMORY = "data in memory"
@@ -72,28 +82,35 @@ def add_domain(
     if not 1 <= size <= MAX_SIZE:
         raise DatasetError(f"size must be 1 to {MAX_SIZE}, got {size}")
     files: tuple[Any, ...] | None = None
+    columns: tuple[str, ...] = ()
+    class_names = tuple(map(str, class_names))
     if isinstance(source, (str, os.PathLike)):
         place, tests, base = locate(source), locate(test_source), locate(root)
         origin = str(place)
-        if place.is_dir() or place.suffix in LISTS:
+        ending = place.suffix.lower()
+        if place.is_dir() or ending in LISTS:
             photographs = list_images(place, tests, base, class_names)
             names, arrays = photographs.class_names, photographs.squash(size)
             files = (origin, tests and str(tests), base and str(base), list(class_names))
-        elif place.suffix in ENDINGS:
+        elif ending in ENDINGS:
             splits = read_samples(place, layout or Layout())
             if tests is not None:
-                splits["test"] = read_samples(tests, layout or Layout())["train"]
-            names, arrays = number_classes(pad(splits) if place.suffix in SPARSE else splits, class_names, origin)
+                test = read_samples(tests, layout or Layout())["train"]
+                splits["test"] = in_columns_of(splits["train"], test, str(tests))
+            names, arrays = number_classes(pad(splits) if ending in SPARSE else splits, class_names, origin)
+            columns = splits["train"].columns
         else:
             raise DatasetError(f"{place} must be a folder of images, a list (.txt), or one of {', '.join(ENDINGS)}")
     else:
         origin = f"{type(source).__qualname__} in Python"
         splits = {"train": read_memory(source, size)}
         if test_source is not None:
-            splits["test"] = read_memory(test_source, size)
+            splits["test"] = in_columns_of(splits["train"], read_memory(test_source, size), MEMORY)
         names, arrays = number_classes(splits, class_names, origin)
+        columns = splits["train"].columns
     check_presence(name, arrays)
-    facts = describe(name, names, arrays, origin) | ({"files": files} if files else {})
+    facts = describe(name, names, arrays, origin)
+    facts |= ({"files": files} if files else {}) | ({"columns": columns} if columns else {})
     domain = domain_from(facts)
     check_arrays(domain, arrays)
     prepare(name, facts, lambda: arrays, again=True)
@@ -137,9 +154,13 @@ def read_memory(source: Any, size: int) -> Samples:
         DatasetError: it is neither, or its samples are no images and no features.
     """
     if isinstance(source, tuple) and len(source) == 2:
-        inputs, labels = map(np.asarray, source)
+        inputs, labels = source
         with reading(MEMORY):
-            return Samples(inputs=images_or_features(inputs, MEMORY), labels=label_values(labels))
+            return Samples(
+                inputs=images_or_features(np.asarray(inputs), MEMORY),
+                labels=label_values(as_labels(labels)),
+                columns=column_names(getattr(inputs, "columns", ())),
+            )
     if not (hasattr(source, "__len__") and hasattr(source, "__getitem__")):
         raise DatasetError(f"source must be a path, (inputs, labels), or have a length and an index, got {source!r}")
     pairs = [source[i] for i in range(len(source))]
@@ -151,12 +172,18 @@ def read_memory(source: Any, size: int) -> Samples:
             f"samples of a data set must have one shape, got {' and '.join(map(str, sorted(shapes)[:2]))}"
         )
     with reading(MEMORY):
-        labels = label_values(np.asarray([label for _, label in pairs]))
+        labels = label_values(as_labels([label for _, label in pairs]))
     return Samples(
         inputs=images_or_features(np.asarray(inputs), MEMORY),
         labels=labels,
         class_names=tuple(map(str, getattr(source, "classes", ()))) if labels.dtype.kind == "i" else (),
     )
+
+
+def as_labels(labels: Any) -> NDArray[Any]:
+    """Take labels as an array; words keep a NaN among them as what it is."""
+    array = np.asarray(labels)
+    return np.asarray(labels, object) if array.dtype.kind in "SU" else array
 
 
 def read_sample(value: Any, size: int) -> NDArray[Any]:

@@ -129,6 +129,23 @@ def test_an_empty_class(tmp_path):
             {"inputs": np.ones((2, 2)), "labels": [0, 1], "test_inputs": np.ones((1, 2)), "test_labels": [2]},
             "test label 2 is not among those of the classes, 0, 1",
         ),
+        (
+            {"inputs": np.ones((2, 2)), "labels": np.array([2**63, 5], np.uint64)},
+            "labels must lie within ± 9223372036854775807, got 9223372036854775808",
+        ),
+        (
+            {"inputs": np.ones((2, 2)), "labels": ["a", "b"], "test_inputs": np.ones((2, 2)), "test_labels": ["a", ""]},
+            "labels must not be missing, sample 1 has ''",
+        ),
+        (
+            {"inputs": np.ones((2, 2)), "labels": np.array(["2020-01-01", "NaT"], "M8[D]")},
+            "labels must not be missing, sample 1 has 'NaT'",
+        ),
+        (
+            {"inputs": np.zeros((2, 3, 8, 8), np.uint8), "labels": [0, 1]},
+            r"images must be \(N, H, W, C\), got \(N, 3, 8, 8\), .* np\.moveaxis\(inputs, 1, 3\) puts the channels",
+        ),
+        ({"inputs": np.zeros((2, 1, 28, 28), np.uint8), "labels": [0, 1]}, r"got \(N, 1, 28, 28\), which looks like"),
         ({"inputs": np.full((2, 2), np.nan), "labels": [0, 1]}, "inputs must be finite, sample 0 is not"),
         ({"inputs": np.zeros((2, 3, 3, 1)), "labels": [0, 1]}, "inputs must be uint8"),
         ({"inputs": np.zeros((0, 3)), "labels": np.zeros(0)}, "there is no training sample"),
@@ -148,6 +165,24 @@ def test_bad_npz(tmp_path, arrays, message):
     with pytest.raises(DatasetError, match=message):
         add_domain("x", tmp_path / "x.npz")
     assert not [*list_added()]
+
+
+def test_images_of_many_channels_or_few_pixels(tmp_path):
+    for name, shape in (("bands", (4, 8, 8, 13)), ("strip", (4, 1, 8, 3)), ("tiny", (4, 3, 4, 4))):
+        np.savez(tmp_path / "x.npz", inputs=np.zeros(shape, np.uint8), labels=[0, 1, 0, 1])
+        assert add_domain(name, tmp_path / "x.npz").shape == shape[1:]
+
+
+def test_what_is_no_archive_is_not_to_be_trusted(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((2, 2)))
+    (tmp_path / "x.npy").rename(tmp_path / "x.npz")
+    (tmp_path / "y.npz").write_bytes(b"<html>moved</html>")
+    (tmp_path / "z.npz").write_bytes(b"")
+    for name in "xyz":
+        with pytest.raises(
+            DatasetError, match=rf"{name}\.npz cannot be read: it is not an \.npz archive, as numpy\.savez"
+        ):
+            add_domain("x", tmp_path / f"{name}.npz")
 
 
 def test_npz_with_objects_is_refused(tmp_path):
@@ -240,6 +275,9 @@ def test_svmlight_labels_of_every_custom(tmp_path, pair):
         ("1 0:1\n", "class_names must be at least two different names, got 1"),
         ("one 0:1\n", "cannot be read: could not convert"),
         ("1.5 0:1\n2 0:1\n", r"labels must be whole numbers, got 1\.5"),
+        ("1e19 0:1\n2e19 0:1\n", r"labels must lie within ± 9007199254740991, got 10000000000000000000"),
+        ("-1e300 0:1\n2 0:1\n", r"labels must lie within ± 9007199254740991, got -1"),
+        ("9007199254740993 0:1\n9007199254740992 0:1\n", r"labels must lie within ± 9007199254740991, got 9007"),
         ("1 0:nan\n2 0:1\n", "cannot be read: |inputs must be finite"),
         ("1 -4:1\n2 0:1\n", "cannot be read: "),
         ("<html>moved</html>", "cannot be read: "),

@@ -1,5 +1,6 @@
 """The forms in which people have their data: each becomes a domain, or is refused in one line."""
 
+import math
 import re
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from scipy.io import savemat
+from scipy.sparse import csc_matrix
 from torch.utils.data import TensorDataset
 from torchvision import datasets as published
 from torchvision import transforms
@@ -147,6 +149,158 @@ def test_classes_of_a_table_may_be_called_na_and_no_label_may_be_missing(tmp_pat
     pandas.DataFrame({"label": ["a", None, "b"] * 2, **columns}).to_parquet(tmp_path / "y.parquet")
     with pytest.raises(DatasetError, match="row 2 has no label"):
         add_domain("y", tmp_path / "y.parquet", layout=Layout(labels="label"))
+
+
+@pytest.mark.parametrize("ending", ["csv", "CSV", "parquet"])
+@pytest.mark.parametrize("order", [("b", "a", "label", "c"), ("c", "label", "b", "a")])
+def test_columns_are_matched_by_name(tmp_path, ending, order):
+    table = pandas.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0], "c": [5.0, 6.0], "label": ["x", "y"]})
+    if ending == "parquet":
+        table.to_parquet(tmp_path / "x.parquet"), table[[*order]].to_parquet(tmp_path / "y.parquet")
+    else:
+        (
+            table.to_csv(tmp_path / f"x.{ending}", index=False),
+            table[[*order]].to_csv(tmp_path / f"y.{ending}", index=False),
+        )
+    layout = Layout(labels="label")
+    add_domain("x", tmp_path / f"x.{ending}", tmp_path / f"y.{ending}", layout=layout)
+    assert arrays_of("x")["test_inputs"].tolist() == arrays_of("x")["train_inputs"].tolist()
+    add_domain("y", tmp_path / f"y.{ending}", layout=layout)
+    with pytest.raises(DatasetError, match="pair x_to_y: columns must have one order, x has a, b, c; y has "):
+        load_pair("x_to_y")
+
+
+def test_columns_of_other_names_are_no_test_split(tmp_path):
+    (tmp_path / "x.csv").write_text("a,b,labels\n1,2,0\n3,4,1\n")
+    for header, message in (
+        ("a,c", "it lacks b and has c besides"),
+        ("foo,bar", "it lacks a, b and has bar, foo besides"),
+        ("a,b,c", "it lacks none and has c besides"),
+        ("a", "it lacks b and has none besides"),
+    ):
+        cells = ",".join("12345"[: header.count(",") + 1])
+        (tmp_path / "y.csv").write_text(f"{header},labels\n{cells},0\n")
+        with pytest.raises(
+            DatasetError, match=f"y.csv: columns of the test split must be those of training, {message}"
+        ):
+            add_domain("x", tmp_path / "x.csv", tmp_path / "y.csv")
+
+
+def test_columns_of_frames_in_memory():
+    table, labels = pandas.DataFrame(FEATURES, columns=[*"abcd"]), pandas.Series(LABELS)
+    add_domain("x", (table, labels), (table[[*"dbca"]], labels))
+    assert arrays_of("x")["test_inputs"].tolist() == arrays_of("x")["train_inputs"].tolist() == FEATURES.tolist()
+    with pytest.raises(DatasetError, match="it lacks a and has e besides"):
+        add_domain("x", (table, labels), (table.rename(columns={"a": "e"}), labels))
+    with pytest.raises(DatasetError, match="column 1 of the features has no name"):
+        add_domain("x", (table.rename(columns={"a": "Unnamed: 0"}), labels))
+
+
+def test_the_number_of_a_row_is_no_feature(tmp_path):
+    table = pandas.DataFrame({"a": [1.0, 2.0], "labels": ["x", "y"]})
+    table.to_csv(tmp_path / "x.csv")
+    pandas.read_csv(tmp_path / "x.csv").to_parquet(tmp_path / "x.parquet")
+    for ending in ("csv", "parquet"):
+        with pytest.raises(DatasetError, match="column 1 of the features has no name; drop it"):
+            add_domain("x", tmp_path / f"x.{ending}")
+    table.to_parquet(tmp_path / "y.parquet", index=True)
+    assert add_domain("y", tmp_path / "y.parquet").shape == (1,)
+
+
+@pytest.mark.parametrize(
+    ("text", "layout", "message"),
+    [
+        ("a,b,labels\n1,2,x\n3,,y\n", {}, "row 2 must have a number in column b, got ''"),
+        ("a,b,labels\n1,nan,x\n3,4,y\n", {}, "row 1 must have a number in column b, got 'nan'"),
+        ("a,b,labels\n1,2,x\n3,4 kg,y\n", {}, "row 2 must have a number in column b, got '4 kg'"),
+        ("a,b,labels\n1,p,x\n3,q,y\n", {}, "column b does not hold numbers; drop it"),
+        ("a,b,labels\n", {}, "it holds no sample"),
+        ("a,labels\n1,2\n", {"inputs": "labels"}, "--inputs and --labels must name two things, got labels for both"),
+    ],
+)
+def test_bad_tables(tmp_path, text, layout, message):
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(DatasetError, match=message) as caught:
+        add_domain("x", tmp_path / "x.csv", layout=Layout(**layout))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_lists_of_numbers_are_asked_for_by_their_column(tmp_path):
+    pandas.DataFrame({"emb": list(FEATURES), "labels": LABELS}).to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(DatasetError, match="column emb holds lists; take them as the samples with --inputs emb"):
+        add_domain("x", tmp_path / "x.parquet")
+    np.savez(tmp_path / "x.npz", labels=LABELS)
+    with pytest.raises(DatasetError, match="--inputs and --labels must name two things, got labels for both"):
+        add_domain("x", tmp_path / "x.npz", layout=Layout(inputs="labels"))
+
+
+def test_numbers_beside_words_are_words_in_either_split(tmp_path):
+    (tmp_path / "words.csv").write_text("a,labels\n1,2\n2,dog\n3,10\n")
+    (tmp_path / "numbers.csv").write_text("a,labels\n1,2\n2,10\n")
+    add_domain("x", tmp_path / "words.csv", tmp_path / "numbers.csv")
+    assert find_domain("x").class_names == ("10", "2", "dog")
+    assert arrays_of("x")["test_labels"].tolist() == [1, 0]
+    with pytest.raises(DatasetError, match="test label dog is not among those of the classes, 2, 10"):
+        add_domain("x", tmp_path / "numbers.csv", tmp_path / "words.csv")
+    add_domain("x", (FEATURES[:2], [2, 10]), (FEATURES[:2], ["10", "2"]))
+    assert arrays_of("x")["test_labels"].tolist() == [1, 0]
+
+
+def test_what_matlab_puts_into_a_file(tmp_path):
+    dense = np.eye(6)
+    for name, labels in {
+        "cells": np.array(["cat", "dog", "eel"], object)[LABELS][:, None],
+        "numbers": np.array([1, 2, 10], object)[LABELS][None],
+        "sparse": csc_matrix(LABELS[:, None] + 1.0),
+    }.items():
+        savemat(tmp_path / "x.mat", {"fts": csc_matrix(dense), "labels": labels})
+        add_domain(name, tmp_path / "x.mat", layout=Layout(inputs="fts"))
+        assert arrays_of(name)["train_inputs"].tolist() == dense.tolist()
+        assert arrays_of(name)["train_labels"].tolist() == LABELS.tolist()
+    assert [find_domain(name).class_names for name in ("cells", "numbers", "sparse")] == [
+        ("cat", "dog", "eel"),
+        ("1", "2", "10"),
+        ("1", "2", "3"),
+    ]
+    names = np.array(["a", "b", "c"], object)
+    savemat(tmp_path / "x.mat", {"inputs": FEATURES, "labels": LABELS, "class_names": names})
+    assert add_domain("x", tmp_path / "x.mat").class_names == ("a", "b", "c")
+    savemat(tmp_path / "x.mat", {"inputs": FEATURES, "labels": np.array(["a", "b", ""] * 2, object)})
+    with pytest.raises(DatasetError, match="labels must not be missing, sample 2 has"):
+        add_domain("x", tmp_path / "x.mat")
+    wide = csc_matrix(([1.0], ([0], [3_000_000])), shape=(1000, 3_000_001))
+    savemat(tmp_path / "x.mat", {"inputs": wide, "labels": np.arange(1000) % 2})
+    with pytest.raises(
+        DatasetError, match=r"1,000 samples of 3,000,001 features are 12\.0 GB when every 0 is written out"
+    ):
+        add_domain("x", tmp_path / "x.mat")
+
+
+@pytest.mark.parametrize("missing", [None, math.nan, np.datetime64("NaT"), pandas.NaT, pandas.NA, "", "  ", b""])
+def test_a_label_that_is_missing_is_no_class(missing):
+    labels = ["a", "b", missing] * 2
+    samples = [*zip(FEATURES, labels, strict=True)]
+    for source in (
+        (FEATURES, labels),
+        (FEATURES, np.array(labels, object)),
+        (FEATURES, pandas.Series(labels)),
+        samples,
+    ):
+        with pytest.raises(DatasetError, match="labels must not be missing, sample 2 has"):
+            add_domain("x", source)
+
+
+def test_labels_of_bytes_are_words():
+    for labels in ([b"a", b"b", b"c"] * 2, np.array([b"a", b"b", b"c"] * 2)):
+        assert add_domain("x", (FEATURES, labels)).class_names == ("a", "b", "c")
+
+
+def test_classes_may_be_chosen_by_their_numbers(tmp_path):
+    domain = add_domain("x", (FEATURES, LABELS + 3), class_names=[5, 3])
+    assert (domain.class_names, domain.counts) == (("5", "3"), (4, 0))
+    add_domain("y", (FEATURES, LABELS + 3))
+    with pytest.raises(DatasetError, match=r"class_names must be different classes of both \(5, 3\), got 5, 3"):
+        load_pair("x_to_y", class_names=[5, 3])
 
 
 def test_a_test_split_may_name_fewer_classes_in_another_order(tmp_path):

@@ -51,6 +51,7 @@ def domain_from(facts: Mapping[str, Any]) -> Domain:
         build=build,
         photographs=photographs if "files" in facts else None,
         origin=facts["origin"],
+        columns=tuple(facts.get("columns", ())),
     )
 
 

@@ -38,6 +38,7 @@ class Domain:
         partial: fewer samples than `counts` are accepted, and said wherever the domain is shown.
         version: raised when `build` changes, so that files prepared by older code are made again.
         origin: where a domain that is not of this repository comes from: a path, or `module:function`.
+        columns: names of the features, where they came as the columns of a table.
 
     Raises:
         DatasetError: a name, classes, a shape or counts that cannot be.
@@ -56,6 +57,7 @@ class Domain:
     partial: bool = False
     version: int = 1
     origin: str = ""
+    columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -123,14 +125,14 @@ class PairEntry:
     protocol: str = ""
     msda: bool = False
 
+    def __post_init__(self) -> None:
+        for one in filter(None, set(self.sides[0]).intersection(self.sides[1])):
+            raise DatasetError(f"pair {self.id!r} must have no domain as source and target at once, got {one!r}")
+
     @property
     def sides(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The names of the source domains, and of the target domains."""
         return tuple(self.source.split("+")), tuple(self.target.split("+"))
-
-    def __post_init__(self) -> None:
-        for one in filter(None, set(self.sides[0]).intersection(self.sides[1])):
-            raise DatasetError(f"pair {self.id!r} must have no domain as source and target at once, got {one!r}")
 
     @property
     def id(self) -> str:

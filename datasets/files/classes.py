@@ -36,10 +36,14 @@ def number_classes(splits: Mapping[str, Samples], wanted: Sequence[str], place: 
                 f"got {len(samples.labels)}"
             )
         found = in_names_of(train, samples, place) if split == "test" else samples.labels
-        if not (known := np.isin(found, values)).all():
-            stranger, shown = found[~known][0], ", ".join(map(str, values[:20]))
+        known = values
+        if found.dtype.kind != values.dtype.kind:  # words in one split alone: what is a number is compared as it reads
+            known, found = values.astype(str), found.astype(str)
+        if not (here := np.isin(found, known)).all():
+            stranger, shown = found[~here][0], ", ".join(map(str, values[:20]))
             raise DatasetError(f"{place}: {split} label {stranger} is not among those of the classes, {shown}")
-        labels = renumber(np.searchsorted(values, found), kept, len(values))
+        order = np.argsort(known)
+        labels = renumber(order[np.searchsorted(known, found, sorter=order)], kept, len(values))
         arrays[f"{split}_inputs"], arrays[f"{split}_labels"] = samples.inputs[labels >= 0], labels[labels >= 0]
     return names, arrays
 
