@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.compiler import is_compiling
+from torch.overrides import handle_torch_function
 
 from grl.checks import require_above
 from grl.pytree import map_tensors
@@ -41,6 +42,8 @@ def gradient_clip(x: T, max_norm: float) -> T:
     tensor([0.5000, 0.5000, 0.5000, 0.5000])
     """
     max_norm = require_above("max_norm", max_norm, 0.0)
+    if not isinstance(x, Tensor) and hasattr(type(x), "__torch_function__"):  # as in `gradient_reversal`
+        return handle_torch_function(gradient_clip, (x,), x, max_norm)
     if torch.onnx.is_in_onnx_export():
         return x
     if is_compiling():
@@ -64,6 +67,16 @@ class _Clip(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        grad = grads[0]
-        wide = grad.abs().to(torch.promote_types(grad.abs().dtype, torch.float32))
-        return (grad * (ctx.max_norm / wide.square().sum().sqrt()).clamp(max=1.0)).to(grad.dtype), None
+        return (grads[0] * _shorten(grads[0], ctx.max_norm)).to(grads[0].dtype), None
+
+
+def _shorten(grad: Tensor, max_norm: float) -> float | Tensor:
+    """Return min(1, max_norm / ‖grad‖), which has a derivative at 0, and no square in it overflows."""
+    if not grad.numel():
+        return 1.0
+    wide = grad.abs().to(torch.promote_types(grad.abs().dtype, torch.float32))
+    # In units of a power of two, so that no digit is lost.
+    unit = wide.detach().amax().clamp(1.0, torch.finfo(wide.dtype).max / 4.0).log2().floor().exp2()
+    total, limit = (wide / unit).square().sum(), max_norm / unit
+    fits = total.sqrt() <= limit
+    return torch.where(fits, 1.0, limit * torch.where(fits, 1.0, total).sqrt().reciprocal())

@@ -4,6 +4,7 @@ import math
 from typing import TypeVar
 
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function
 
 from grl.pytree import map_tensors, require_differentiable
 from grl.scale import check_factor, scale
@@ -38,6 +39,8 @@ def gradient_scale(x: T, factor: float | Tensor, *, copy: bool = False) -> T:
     """
     if isinstance(x, Tensor):
         return _scale(require_differentiable("x", x), factor, copy)
+    if hasattr(type(x), "__torch_function__"):  # as in `gradient_reversal`
+        return handle_torch_function(gradient_scale, (x,), x, factor, copy=copy)
     return map_tensors(lambda leaf: _scale(leaf, factor, copy), x)
 
 
@@ -67,6 +70,8 @@ def add_gradient(f: Tensor, g: Tensor) -> Tensor:
     >>> y.item(), x.grad.item()  # 2x + 3x²
     (9.0, 33.0)
     """
+    if has_torch_function((f, g)):
+        return handle_torch_function(add_gradient, (f, g), f, g)
     trailing = f.shape[f.ndim - g.ndim :]
     if g.ndim > f.ndim or any(size not in (1, n) for size, n in zip(g.shape, trailing, strict=True)):
         raise ValueError(f"g must broadcast to the shape of f, {tuple(f.shape)}, got {tuple(g.shape)}")

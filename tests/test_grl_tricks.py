@@ -152,6 +152,66 @@ def test_clip_twice_differentiated_and_under_vmap() -> None:
     torch.testing.assert_close(each[1], 3 * rows[1] ** 2)
 
 
+@pytest.mark.parametrize("max_norm", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("start", [0.0, 1e-30, 1e-21, 1e-3, 1.0, 30.0])
+def test_clip_twice_differentiated_wherever_the_gradient_is(start: float, max_norm: float) -> None:
+    """At 0 and near it the clip is the identity, whose derivative is 1."""
+    x, dy = torch.zeros(3, requires_grad=True), torch.full((3,), start, requires_grad=True)
+    (first,) = torch.autograd.grad(gradient_clip(x, max_norm), x, dy, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), dy)
+    if dy.norm() < max_norm:
+        assert second.tolist() == [1.0] * 3
+    else:  # all entries grow alike, and the norm stays
+        torch.testing.assert_close(second, torch.zeros(3), rtol=0.0, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64, torch.complex64])
+@pytest.mark.parametrize("size", [1e-38, 1e-25, 1e-20, 1e-10, 1e10, 1e18, 1e25, 1e30, 1e37])
+def test_clip_of_what_is_large_or_small(size: float, dtype: torch.dtype) -> None:
+    x, dy = torch.zeros(4, dtype=dtype, requires_grad=True), torch.tensor([1.0, -2.0, 0.0, 2.0]).to(dtype) * size
+    (grad,) = torch.autograd.grad(gradient_clip(x, 1.0), x, dy)
+    expected = dy if size * 3 < 1.0 else torch.tensor([1.0, -2.0, 0.0, 2.0]).to(dtype) / 3
+    torch.testing.assert_close(grad, expected, rtol=4 * torch.finfo(dtype).eps, atol=0.0)
+
+
+def test_clip_of_large_doubles_and_of_nothing() -> None:
+    x, dy = torch.zeros(2, dtype=torch.float64, requires_grad=True), torch.tensor([3e300, 4e300], dtype=torch.float64)
+    (grad,) = torch.autograd.grad(gradient_clip(x, 1.0), x, dy)
+    torch.testing.assert_close(grad, torch.tensor([0.6, 0.8], dtype=torch.float64))
+    empty = torch.zeros(0, 3, requires_grad=True)
+    assert torch.autograd.grad(gradient_clip(empty, 1.0).sum(), empty)[0].shape == (0, 3)
+
+
+@pytest.mark.parametrize("dy", [[math.nan, 1.0], [math.inf, 1.0], [-math.inf, 0.0]])
+def test_clip_does_not_hide_what_is_not_finite(dy: list[float]) -> None:
+    x = torch.zeros(2, requires_grad=True)
+    assert torch.autograd.grad(gradient_clip(x, 1.0), x, torch.tensor(dy))[0][0].isnan()
+
+
+def test_clip_keeps_its_digits() -> None:
+    """Values of ordinary size are those of the plain formula, to the bit."""
+    for seed in range(50):
+        torch.manual_seed(seed)
+        dy = torch.randn(20) * 10.0 ** (seed % 12 - 4)
+        x = torch.zeros(20, requires_grad=True)
+        (grad,) = torch.autograd.grad(gradient_clip(x, 0.3), x, dy)
+        assert torch.equal(grad, dy * (0.3 / dy.square().sum().sqrt()).clamp(max=1.0))
+
+
+def test_what_is_traced_symbolically_keeps_every_trick() -> None:
+    class Tricks(torch.nn.Module):
+        def forward(self, v: Tensor) -> Tensor:
+            return add_gradient(gradient_clip(gradient_scale(v, -2.0), 1.0), v)
+
+    network = Tricks()
+    traced = torch.fx.symbolic_trace(network)
+    x = torch.tensor([3.0, 4.0], requires_grad=True)
+    for dy in (torch.tensor([3.0, 4.0]), torch.tensor([0.3, 0.4])):
+        expected = torch.autograd.grad(network(x), x, dy)
+        torch.testing.assert_close(torch.autograd.grad(traced(x), x, dy), expected)
+        torch.testing.assert_close(expected[0], dy - 2.0 * dy * min(1.0, 1.0 / dy.norm().item()))
+
+
 # PyTorch's own forward mode compiles its rules with it.
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
 def test_clip_under_compile_is_right_or_refused() -> None:
