@@ -53,6 +53,13 @@ def require_count(name: str, value: object, minimum: int = 1) -> int:
     return number
 
 
+def require_tensor(name: str, value: object) -> Tensor:
+    """Return `value` if it is a tensor, else raise."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} must be a tensor, got {type(value).__name__}")
+    return value
+
+
 def is_readable(value: Tensor) -> bool:
     """Whether the values of a tensor can be looked at without a wait: on the CPU, in eager mode, and plain."""
     if not value.is_cpu or is_compiling() or type(value) not in _PLAIN:

@@ -175,6 +175,36 @@ def test_the_weights_of_cdan_e_pass_a_gradient_on_where_asked(alpha: float, scal
             assert b.abs().sum() > 0 or scale > 1
 
 
+@pytest.mark.parametrize("ruled_out", [[2], [0, 2]])
+def test_a_class_that_is_ruled_out_has_no_gradient_and_breaks_none(ruled_out: list[int]) -> None:
+    """A label logit of -inf, as of a class that is masked out: the loss and the gradients of those that are left."""
+    torch.manual_seed(0)
+    features, head, left = torch.randn(4, 5), nn.Linear(15, 1), [c for c in range(3) if c not in ruled_out]
+    logits = torch.randn(4, 3).requires_grad_()
+    masked = logits.index_fill(1, torch.tensor(ruled_out), -math.inf)
+
+    def run(logits: Tensor, columns: list[int]) -> Tensor:
+        def narrow(f: Tensor) -> Tensor:
+            return F.linear(f, head.weight.view(5, 3)[:, columns].reshape(1, -1), head.bias)
+
+        arguments = (narrow, features, logits, DOMAINS, 0.7)
+        plain = conditional_domain_loss(*arguments, entropy_weights=True).loss
+        found = conditional_domain_loss(*arguments, entropy_weights=True, entropy_gradient=True).loss
+        assert torch.equal(found, plain)
+        return found
+
+    found = run(masked, [0, 1, 2])
+    (grad,) = torch.autograd.grad(found, logits)
+    assert grad[:, ruled_out].eq(0.0).all()
+    if len(left) > 1:
+        alone = logits[:, left]
+        expected = run(alone, left)
+        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(grad, torch.autograd.grad(expected, logits)[0])
+    else:
+        assert grad.eq(0.0).all()
+
+
 def test_a_gradient_of_weights_needs_weights() -> None:
     networks, x, _ = build(cdan_e)
     features = networks.extractor(x)
@@ -613,9 +643,60 @@ def test_labels_in_the_padding_may_be_anything() -> None:
     assert domain_loss(torch.ones(2), torch.tensor([0, 1]), mask=torch.zeros(2, dtype=torch.bool)) == 0.0
 
 
-def test_a_mask_is_bool() -> None:
-    with pytest.raises(TypeError, match=r"mask must be of dtype bool, .* got torch.int64"):
-        domain_adversarial_loss(nn.Linear(5, 1), FEATURES, DOMAINS, mask=torch.ones(4, dtype=torch.int64))
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_mask_is_bool(loss: str) -> None:
+    for kind in (torch.int64, torch.float32, torch.uint8):
+        with pytest.raises(TypeError, match=rf"mask must be of dtype bool, .* got {kind}"):
+            run_loss(loss, FEATURES, DOMAINS, mask=torch.ones(4, dtype=kind))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("shape", [(1,), (4, 1), (1, 4), (3,), ()])
+def test_a_mask_has_the_shape_of_the_samples(loss: str, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"(mask|domain_labels) must have (the )?shape"):
+        run_loss(loss, FEATURES, DOMAINS, mask=torch.ones(shape, dtype=torch.bool))
+
+
+def test_the_mask_of_a_domain_loss_is_not_spread() -> None:
+    for logits in (torch.zeros(4), torch.zeros(4, 3)):
+        for shape in ((1,), (4, 1), (4, 3)):
+            with pytest.raises(ValueError, match=r"mask must have the shape of domain_labels, \(4,\), got \("):
+                domain_loss(logits, DOMAINS, mask=torch.ones(shape, dtype=torch.bool))
+
+
+OTHERS = ([0.0, 0.0, 1.0, 1.0], np.array([0.0, 0.0, 1.0, 1.0]), None, 1.0)
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=["list", "NumPy", "None", "number"])
+def test_what_is_no_tensor_is_said(other: object) -> None:
+    one, ones = nn.Linear(5, 1), torch.ones(4)
+    calls = [
+        ("domain_logits", lambda: domain_loss(other, DOMAINS)),
+        ("domain_labels", lambda: domain_loss(ones, other)),
+        ("domain_labels", lambda: domain_adversarial_loss(one, FEATURES, other)),
+        ("features", lambda: domain_adversarial_loss(one, other, DOMAINS)),
+        (r"domain_classifier\(features\)", lambda: domain_adversarial_loss(lambda f: other, FEATURES, DOMAINS)),
+        ("label_logits", lambda: conditional_domain_loss(one, FEATURES, other, DOMAINS)),
+        ("label_logits", lambda: margin_disparity_loss(one, FEATURES, other, DOMAINS)),
+        (r"label_predictor\(features\)", lambda: nuclear_discrepancy_loss(lambda f: other, FEATURES, DOMAINS)),
+        (r"first\(features\)", lambda: classifier_discrepancy_loss(lambda f: other, one, FEATURES, DOMAINS)),
+        ("attribute", lambda: attribute_adversarial_loss(one, FEATURES, other)),
+        (r"regressor\(features\)", lambda: attribute_adversarial_loss(lambda f: other, FEATURES, ones)),
+    ]
+    if other is not None:
+        calls += [
+            ("mask", lambda: domain_loss(ones, DOMAINS, mask=other)),
+            ("mask", lambda: domain_adversarial_loss(one, FEATURES, DOMAINS, mask=other)),
+        ]
+    for name, call in calls:
+        with pytest.raises(TypeError, match=f"^{name} must be a tensor, got {type(other).__name__}$"):
+            call()
+
+
+@pytest.mark.parametrize("other", [torch.tensor(1.0), 1.0, None], ids=["tensor", "number", "None"])
+def test_a_term_returns_an_adversarial_loss(other: object) -> None:
+    with pytest.raises(TypeError, match=f"term 'age' must return an AdversarialLoss, got {type(other).__name__}"):
+        several_adversarial_losses({"age": lambda f, alpha: other}, FEATURES, {"age": 1.0})  # pyright: ignore
 
 
 # Several adversaries, and a real-valued attribute

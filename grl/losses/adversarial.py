@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from grl.checks import require_tensor
+
 Network = Callable[[Tensor], Tensor]
 
 
@@ -25,6 +27,7 @@ class AdversarialLoss(NamedTuple):
 
 def require_logits(name: str, logits: Tensor, features: Tensor) -> Tensor:
     """Return `logits` if they are `(N, C)` or `(N, T, C)`, C >= 2, as many as `features` has, else raise."""
+    require_tensor(name, logits)
     if logits.ndim < 2 or logits.shape[:-1] != features.shape[: logits.ndim - 1] or logits.shape[-1] < 2:
         leading = ", ".join(map(str, features.shape[:-1])) if features.ndim > 1 else str(len(features))
         raise ValueError(f"{name} must have shape ({leading}, C) with C >= 2, got {tuple(logits.shape)}")
@@ -44,7 +47,7 @@ def read_logits(domain_logits: Tensor, shape: torch.Size) -> Tensor:
     Raises:
         ValueError: if they have any other shape.
     """
-    if domain_logits.shape == (*shape, 1):
+    if require_tensor("domain_classifier(features)", domain_logits).shape == (*shape, 1):
         return domain_logits.reshape(shape)
     if domain_logits.shape == shape or (domain_logits.shape[:-1] == shape and domain_logits.shape[-1] >= 2):
         return domain_logits

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from grl.checks import require_tensor
 from grl.losses.adversarial import AdversarialLoss, Network, average_where, widen
 from grl.losses.labels import spread_labels
 from grl.reversal import gradient_reversal
@@ -38,7 +39,7 @@ def attribute_adversarial_loss(
         ValueError: if a shape is not as said, or alpha is out of range.
     """
     attribute = spread_labels(attribute, features, mask, name="attribute")
-    estimates = widen(regressor(gradient_reversal(features, alpha)))
+    estimates = widen(require_tensor("regressor(features)", regressor(gradient_reversal(features, alpha))))
     if estimates.shape == (*attribute.shape, 1):
         estimates = estimates.squeeze(-1)
     if estimates.shape != attribute.shape:

@@ -146,6 +146,7 @@ def conditional_domain_loss(
     losses, domains = measure_samples(logits, checked), 2 if logits.shape == labels.shape else logits.shape[-1]
     if entropy_gradient:  # times 1, whose gradient is the weights'
         seen = widen(gradient_reversal(label_logits, alpha)).log_softmax(-1)
+        seen = torch.where(seen == -torch.inf, 0.0, seen)  # 0 · log 0 counts 0, as in xlogy, and so does its gradient
         varied = 1.0 + torch.exp((seen.exp() * seen).sum(-1))
         losses = losses * (varied / varied.detach())
     means = [average_where(losses, weights * checked.weigh(domain, domain + 1)) for domain in range(domains)]

@@ -4,8 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from grl.checks import require_tensor
 from grl.losses.adversarial import AdversarialLoss, Network, average_where, read_logits, widen
-from grl.losses.labels import Labels, check_labels, spread_labels
+from grl.losses.labels import Labels, check_labels, require_mask, spread_labels
 from grl.reversal import gradient_reversal
 
 
@@ -29,6 +30,7 @@ def domain_loss(domain_logits: Tensor, domain_labels: Tensor, *, mask: Tensor | 
         The loss, 0-d, float32 or wider; 0 where the mask is False throughout.
 
     Raises:
+        TypeError: if one of them is no tensor, or the mask is not bool.
         ValueError: if the shapes do not fit, or a label is out of range; where its value cannot be read without a
             wait, the loss is NaN instead.
 
@@ -48,14 +50,19 @@ def domain_loss(domain_logits: Tensor, domain_labels: Tensor, *, mask: Tensor | 
 
 def read_samples(domain_logits: Tensor, domain_labels: Tensor, mask: Tensor | None) -> tuple[Tensor, Labels]:
     """Return the logits, float32 or wider and 0 where the mask is False, and the labels, both checked."""
-    shape, logits = domain_labels.shape, widen(domain_logits)
+    shape = require_tensor("domain_labels", domain_labels).shape
+    logits = widen(require_tensor("domain_logits", domain_logits))
     by_domain = logits.ndim > 0 and logits.shape[:-1] == shape and logits.shape[-1] >= 2
     if not shape or domain_labels.numel() == 0 or not (logits.shape == shape or by_domain):
         raise ValueError(
             "domain_logits must have shape (N,) or (N, K), K >= 2, and domain_labels (N,), with N >= 1, "
             f"got {tuple(logits.shape)} and {tuple(shape)}"
         )
-    if mask is not None:  # padding may hold anything, and a gradient of 0 times infinity is NaN
+    if mask is not None:
+        require_mask(mask)
+        if mask.shape != shape:
+            raise ValueError(f"mask must have the shape of domain_labels, {tuple(shape)}, got {tuple(mask.shape)}")
+        # Padding may hold anything, and a gradient of 0 times infinity is NaN.
         logits = torch.where(mask.unsqueeze(-1) if by_domain else mask, logits, 0.0)
     return logits, check_labels(domain_labels, logits.shape[-1] if by_domain else 2, mask, logits.dtype)
 

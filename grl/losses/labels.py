@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from grl.checks import is_readable, require_count
+from grl.checks import is_readable, require_count, require_tensor
 
 
 class Labels(NamedTuple):
@@ -49,11 +49,12 @@ def spread_labels(
 
     Raises:
         ValueError: if the shapes do not fit.
-        TypeError: if the mask is not bool.
+        TypeError: if one of them is no tensor, or the mask is not bool.
     """
+    require_tensor(name, domain_labels)
+    require_tensor("features", features)
     if mask is not None:
-        if mask.dtype != torch.bool:
-            raise TypeError(f"mask must be of dtype bool, True where a sample counts, got {mask.dtype}")
+        require_mask(mask)
         if domain_labels.ndim < mask.ndim and domain_labels.shape == mask.shape[: domain_labels.ndim]:
             ones = (1,) * (mask.ndim - domain_labels.ndim)
             domain_labels = domain_labels.reshape(*domain_labels.shape, *ones).expand(mask.shape)
@@ -69,6 +70,12 @@ def spread_labels(
             f"for features of shape {tuple(features.shape)}"
         )
     return domain_labels
+
+
+def require_mask(mask: Tensor) -> None:
+    """Raise unless the mask is a tensor of dtype bool."""
+    if require_tensor("mask", mask).dtype != torch.bool:
+        raise TypeError(f"mask must be of dtype bool, True where a sample counts, got {mask.dtype}")
 
 
 def check_labels(domain_labels: Tensor, domains: int, mask: Tensor | None, dtype: torch.dtype) -> Labels:

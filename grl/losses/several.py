@@ -39,6 +39,7 @@ def several_adversarial_losses(
         The sum, and what each returned.
 
     Raises:
+        TypeError: if a term returns no AdversarialLoss.
         ValueError: if there is no term, or names differ.
 
     >>> import torch
@@ -59,5 +60,8 @@ def several_adversarial_losses(
     if not terms or terms.keys() != alphas.keys():
         raise ValueError(f"alphas must have the names of terms, {sorted(terms)}, at least one, got {sorted(alphas)}")
     each = {name: term(features, alphas[name]) for name, term in terms.items()}
+    for name, found in each.items():
+        if not hasattr(found, "loss"):
+            raise TypeError(f"term {name!r} must return an AdversarialLoss, got {type(found).__name__}")
     first, *others = (found.loss for found in each.values())
     return AdversarialLosses(sum(others, first), each)
