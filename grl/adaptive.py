@@ -94,7 +94,7 @@ class AccuracyFeedback:
             ValueError: if the accuracy lies outside [0, 1].
         """
         average = _average(state, require_between("domain_accuracy", domain_accuracy, 0.0, 1.0), self.memory)
-        alpha = state.alpha * math.exp(self.rate * (average - self.target))
+        alpha = state.alpha * math.exp(min(self.rate * (average - self.target), 700.0))  # e^710 is no float any more
         alpha = min(max(alpha, self.alpha_min), self.alpha_max)
         return AdaptiveState(alpha=alpha, average=average, updates=state.updates + 1)
 

@@ -13,9 +13,7 @@ from torch.utils._python_dispatch import _disable_current_modes  # pyright: igno
 
 def require_at_least(name: str, value: object, minimum: float, hint: str = "") -> float:
     """Return `value` as a float if it is finite and at least `minimum`, else raise; `hint` ends the message."""
-    if not isinstance(value, float) and (isinstance(value, bool) or not isinstance(value, Real)):
-        raise TypeError(f"{name} must be a real number, got {value!r}{hint}")
-    number = float(value)
+    number = _as_float(name, value, hint)
     if minimum <= number < math.inf and number != -math.inf:
         return number
     bound = "" if minimum == -math.inf else f" and >= {minimum:g}"
@@ -29,18 +27,29 @@ def require_finite(name: str, value: object) -> float:
 
 def require_above(name: str, value: object, bound: float) -> float:
     """Return `value` as a float if it is finite and greater than `bound`, else raise."""
-    number = require_finite(name, value)
-    if number <= bound:
+    number = _as_float(name, value)
+    if not bound < number < math.inf:
         raise ValueError(f"{name} must be finite and > {bound:g}, got {number}")
     return number
 
 
 def require_between(name: str, value: object, low: float, high: float) -> float:
     """Return `value` as a float if it lies in [`low`, `high`], else raise."""
-    number = require_finite(name, value)
+    number = _as_float(name, value)
     if not low <= number <= high:
         raise ValueError(f"{name} must be in [{low:g}, {high:g}], got {number}")
     return number
+
+
+def _as_float(name: str, value: object, hint: str = "") -> float:
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a real number, got {value!r}{hint}")
+    try:
+        return float(value)
+    except OverflowError:  # an integer or a fraction may be greater than any float
+        return math.inf if value > 0 else -math.inf  # pyright: ignore
 
 
 def require_count(name: str, value: object, minimum: int = 1) -> int:
@@ -79,5 +88,6 @@ def read(value: Tensor) -> float:
 
 
 def describe(value: Tensor) -> str:
-    """Return dtype and shape of a tensor, for a message."""
-    return f"a tensor of {value.dtype} and shape {tuple(value.shape)}"
+    """Return dtype and shape of a tensor, and its layout where it is not dense, for a message."""
+    layout = "" if value.layout is torch.strided else f", {value.layout}"
+    return f"a tensor of {value.dtype} and shape {tuple(value.shape)}{layout}"

@@ -124,6 +124,8 @@ class GradientReversal(nn.Module):
     def forward(self, x: T) -> T:
         """Return `x`; its gradient will be multiplied by -alpha."""
         alpha: Any = self._buffers["alpha"]
+        if alpha.numel() != 1:  # as `functional_call` can put it there
+            _check_alpha(alpha, alpha)
         # Read anew each time, so that whatever is written into the buffer is seen; a symbolic trace keeps the buffer.
         if isinstance(x, Tensor) and is_readable(alpha) and not alpha.requires_grad:
             alpha = read(alpha)
@@ -140,10 +142,10 @@ def _check_alpha(value: object, buffer: Tensor) -> Tensor:
     """Return what may take the place of the buffer: a number as a tensor like it, or a tensor of one element."""
     if not isinstance(value, Tensor):
         return torch.full_like(buffer, require_at_least("alpha", value, 0.0, _HINT), requires_grad=False)
+    if not value.is_floating_point() or value.numel() != 1 or value.layout is not torch.strided:
+        raise TypeError(f"alpha must be a real number or a floating tensor of one element, got {describe(value)}")
     if value.requires_grad:
         raise TypeError("alpha must not require gradients in the layer, which keeps it; gradient_reversal takes it so")
-    if not value.is_floating_point() or value.numel() != 1:
-        raise TypeError(f"alpha must be a real number or a floating tensor of one element, got {describe(value)}")
     if is_readable(value):
         require_at_least("alpha", read(value), 0.0, _HINT)
     return value.reshape(())

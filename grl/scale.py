@@ -140,7 +140,7 @@ def check_factor(name: str, value: float | Tensor, x: Tensor, minimum: float, hi
         A float where the value is known, else a tensor of the device of `x` that broadcasts against it.
 
     Raises:
-        TypeError: if it is not a real number, or a tensor that is not floating.
+        TypeError: if it is not a real number, or a tensor that is not floating or not dense.
         ValueError: if it is not finite, below the minimum, on another device, or of another shape.
     """
     if not isinstance(value, Tensor):
@@ -149,6 +149,8 @@ def check_factor(name: str, value: float | Tensor, x: Tensor, minimum: float, hi
         return require_at_least(name, value, minimum, hint)
     if not value.is_floating_point():
         raise TypeError(f"{name} must be a real number or a floating tensor, got a tensor of {value.dtype}")
+    if value.layout is not torch.strided:
+        raise TypeError(f"{name} must be a dense tensor, got one of {value.layout}")
     readable = is_readable(value)
     if readable and value.numel() == 1:
         number = require_at_least(name, read(value), minimum, hint)

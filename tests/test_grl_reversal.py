@@ -251,6 +251,9 @@ BAD_ALPHAS = [
     (torch.ones(4, 5, 2), ValueError, r"got \(4, 5, 2\) for x of shape \(4, 5\)"),
     (torch.ones(0), ValueError, r"got \(0,\) for x of shape \(4, 5\)"),
     (torch.ones((), device="meta"), ValueError, r"alpha must be on the device of x, cpu, got meta"),
+    pytest.param(10**400, ValueError, r"alpha must be finite and >= 0, got inf", id="10**400"),
+    (torch.ones(1).to_sparse(), TypeError, r"alpha must be a dense tensor, got one of torch.sparse_coo"),
+    (torch.ones(4).to_sparse(), TypeError, r"alpha must be a dense tensor, got one of torch.sparse_coo"),
 ]
 
 
@@ -268,6 +271,8 @@ BAD_MODULE_ALPHAS = [
     (torch.tensor(1j), TypeError),
     (torch.ones(3), TypeError),
     (torch.ones(0), TypeError),
+    (torch.ones(1).to_sparse(), TypeError),
+    pytest.param(10**400, ValueError, id="10**400"),
     (nn.Parameter(torch.tensor(0.5)), TypeError),
     (torch.tensor(0.5, requires_grad=True), TypeError),
     ("1", TypeError),
@@ -290,6 +295,14 @@ def test_bad_alpha_of_the_module(alpha: object, error: type[Exception]) -> None:
     assert layer.alpha == 0.25
     assert list(layer.buffers()) == [layer.alpha]
     assert list(layer.parameters()) == []
+
+
+@pytest.mark.parametrize("size", [0, 2, 3])
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_a_buffer_of_another_size_is_refused(size: int, requires_grad: bool) -> None:
+    alpha = torch.ones(size, requires_grad=requires_grad)
+    with pytest.raises(TypeError, match=rf"alpha must be a real number or .* of one element, .* shape \({size},\)"):
+        torch.func.functional_call(GradientReversal(), {"alpha": alpha}, (torch.ones(3, 2),))
 
 
 @pytest.mark.parametrize("write", [lambda a, v: a.fill_(v), lambda a, v: a.data.fill_(v), lambda a, v: a.copy_(v)])

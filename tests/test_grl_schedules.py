@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -74,11 +75,17 @@ def test_progress_outside_0_and_1(schedule: Schedule, progress: float) -> None:
         (lambda: Constant(value=-1), r"value must be finite and >= 0, got -1"),
         (lambda: Constant(value=math.nan), r"value must be finite and >= 0, got nan"),
         (lambda: Ganin(gamma=0.0), r"gamma must be finite and > 0, got 0"),
-        (lambda: Ganin(gamma=math.inf), r"gamma must be finite, got inf"),
+        (lambda: Ganin(gamma=math.inf), r"gamma must be finite and > 0, got inf"),
         (lambda: Ganin(alpha_max=-0.1), r"alpha_max must be finite and >= 0, got -0.1"),
         (lambda: Linear(start=-1), r"start must be finite and >= 0"),
         (lambda: Linear(end=math.inf), r"end must be finite and >= 0, got inf"),
         (lambda: Cosine(end=-1), r"end must be finite and >= 0"),
+        (lambda: Ganin(gamma=math.nan), r"gamma must be finite and > 0, got nan"),
+        (lambda: Step(at=math.nan), r"at must be in \[0, 1\], got nan"),
+        (lambda: Step(at=10**400), r"at must be in \[0, 1\], got inf"),
+        (lambda: Constant(value=10**400), r"value must be finite and >= 0, got inf"),
+        (lambda: Constant(value=Fraction(-(10**400))), r"value must be finite and >= 0, got -inf"),
+        (lambda: Ganin(gamma=10**400), r"gamma must be finite and > 0, got inf"),
         (lambda: Step(at=1.5), r"at must be in \[0, 1\], got 1.5"),
         (lambda: Step(after=-1), r"after must be finite and >= 0"),
         (lambda: Staircase(start=-1), r"start must be finite and >= 0, got -1"),
@@ -233,9 +240,9 @@ def test_compositions_nest_and_pass_the_step_on() -> None:
     assert timed(0.0, step=500) == 1.0
 
 
-@given(accuracies=st.lists(progresses, min_size=1, max_size=50))
-def test_accuracy_feedback_stays_in_bounds(accuracies: list[float]) -> None:
-    control = AccuracyFeedback(rate=5.0)
+@given(accuracies=st.lists(progresses, min_size=1, max_size=50), rate=st.sampled_from([5.0, 1e4, 1e300]))
+def test_accuracy_feedback_stays_in_bounds(accuracies: list[float], rate: float) -> None:
+    control = AccuracyFeedback(rate=rate)
     state = control.start()
     for accuracy in accuracies:
         state = control.update(state, accuracy)
