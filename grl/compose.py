@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from grl.checks import require_at_least, require_between, require_count
-from grl.schedules import AnySchedule, Schedule, find_position
+from grl.schedules import AnySchedule, Schedule, find_position, require_schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,7 @@ class Delay(Schedule):
     horizon: int | None = None
 
     def __post_init__(self) -> None:
+        require_schedule("schedule", self.schedule)
         if require_between("start", self.start, 0.0, 1.0) == 1.0:
             raise ValueError("start must be in [0, 1), got 1.0")
         require_at_least("before", self.before, 0.0)
@@ -63,6 +64,7 @@ class Cap(Schedule):
     maximum: float = 1.0
 
     def __post_init__(self) -> None:
+        require_schedule("schedule", self.schedule)
         require_at_least("maximum", self.maximum, 0.0)
 
     def __call__(self, progress: float, *, step: int | None = None) -> float:
@@ -87,6 +89,7 @@ class Scale(Schedule):
     factor: float = 1.0
 
     def __post_init__(self) -> None:
+        require_schedule("schedule", self.schedule)
         require_at_least("factor", self.factor, 0.0)
 
     def __call__(self, progress: float, *, step: int | None = None) -> float:

@@ -19,6 +19,12 @@ class AnySchedule(Protocol):
         ...
 
 
+def require_schedule(name: str, value: object) -> None:
+    """Raise unless `value` can be called as a schedule is; its class cannot."""
+    if isinstance(value, type) or not callable(value):
+        raise TypeError(f"{name} must be a schedule, a callable of progress and step, got {value!r}")
+
+
 def find_position(progress: float, step: int | None, horizon: int | None) -> float:
     """Return where a schedule stands in [0, 1]: `progress`, or `step / horizon` up to 1 where a horizon is fixed.
 

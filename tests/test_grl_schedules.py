@@ -116,6 +116,14 @@ def test_bad_arguments(build, message: str) -> None:
         build()
 
 
+@pytest.mark.parametrize("kind", [Delay, Cap, Scale])
+@pytest.mark.parametrize("bad", [1, 0.5, None, "linear", Linear, Ganin], ids=repr)
+def test_what_is_made_of_a_schedule_needs_one(kind, bad: object) -> None:
+    with pytest.raises(TypeError, match="schedule must be a schedule, a callable of progress and step, got "):
+        kind(schedule=bad)
+    assert kind(schedule=lambda progress, *, step=None: progress)(1.0) == 1.0
+
+
 @pytest.mark.parametrize("bad", ["1", None, True])
 def test_a_number_is_a_number(bad: object) -> None:
     with pytest.raises(TypeError, match="value must be a real number, got"):
