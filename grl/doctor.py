@@ -11,7 +11,7 @@ extractor.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,17 +19,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from grl.checks import require_at_least, require_count
+from grl.checks import require_at_least, require_count, require_tensor
 from grl.diagnosis import Named, Status, Symptoms, judge
 from grl.examination import Terms, look, take_step
-from grl.losses.adversarial import read_logits
+from grl.losses.adversarial import AdversarialLoss, read_logits
 from grl.losses.domain import domain_loss
+from grl.losses.several import AdversarialLosses
 from grl.meaning import explain
 from grl.obstacles import as_in_training, find_obstacle
 from grl.probe import probe_domains
 from grl.reversal import gradient_reversal
 from grl.scene import AdversarialTerm, PlainTerm, is_floating, restart_random
-from grl.schedules import AnySchedule
+from grl.schedules import AnySchedule, require_schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +98,8 @@ def examine(
         domain_labels: of source and target, one after the other; None takes source 0, target 1. With K domains,
             integers 0 to K - 1.
         adversarial_loss: your own adversarial term, exactly as it is added to the label loss: features, domain
-            labels and alpha to a scalar. None takes the domain loss behind `gradient_reversal`.
+            labels and alpha to a scalar, or to what a loss of `grl.losses` returns; the two below may do so, too.
+            None takes the domain loss behind `gradient_reversal`.
         plain_loss: what the adversary should minimise, without weight or reversal: features and domain labels to a
             scalar. None takes the domain loss of `domain_classifier`; give it for adversaries that are no domain
             classifier.
@@ -110,23 +112,28 @@ def examine(
         The verdict.
 
     Raises:
+        TypeError: if a batch or the domain labels are no tensors, or a loss returns none.
         ValueError: if alpha is out of range, a shape is not as said, or a module is still lazy.
     """
     given = require_at_least("alpha", alpha, 0.0)
     require_count("steps", steps)
+    if schedule is not None:
+        require_schedule("schedule", schedule)
     networks = {"feature_extractor": feature_extractor, "domain_classifier": domain_classifier}
     with torch.inference_mode(False):  # what is made inside could not be differentiated
+        _require_tensors("source", source)
+        _require_tensors("target", target)
         inputs = _join(source, target)
         if domain_labels is None:
             domain_labels = torch.cat([torch.zeros(_count(source)), torch.ones(_count(target))])
-        domain_labels = domain_labels.clone()
-    obstacle = find_obstacle(networks, inputs)
+        domain_labels = require_tensor("domain_labels", domain_labels).clone()
+    obstacle = find_obstacle(networks, inputs, domain_labels)
     if obstacle is not None:
         return Verdict(status=obstacle[0], sentence=obstacle[1], alpha=given or 1.0)
     terms = Terms(
-        adversarial_loss or _default_term(domain_classifier),
-        plain_loss or _default_plain(domain_classifier),
-        reference_loss,
+        _read_loss("adversarial_loss", adversarial_loss or _default_term(domain_classifier)),
+        _read_loss("plain_loss", plain_loss or _default_plain(domain_classifier)),
+        reference_loss and _read_loss("reference_loss", reference_loss),
         own_adversarial=adversarial_loss is not None,
         own_plain=plain_loss is not None,
     )
@@ -194,6 +201,26 @@ def _default_plain(domain_classifier: nn.Module) -> PlainTerm:
         return domain_loss(read_logits(domain_classifier(features), domain_labels.shape), domain_labels)
 
     return plain
+
+
+def _read_loss(name: str, term: Callable[..., Any]) -> Callable[..., Tensor]:
+    def read(*arguments: Any) -> Tensor:
+        found = term(*arguments)
+        loss = found.loss if isinstance(found, (AdversarialLoss, AdversarialLosses)) else found
+        if not isinstance(loss, Tensor):
+            raise TypeError(f"{name} must return a scalar tensor or an AdversarialLoss, got {type(loss).__name__}")
+        if loss.numel() != 1:
+            raise ValueError(f"{name} must return a scalar, got shape {tuple(loss.shape)}")
+        return loss
+
+    return read
+
+
+def _require_tensors(name: str, batch: Any) -> None:
+    leaves = pytree.tree_leaves(_as_tree(batch))
+    if not leaves or not all(isinstance(leaf, Tensor) for leaf in leaves):
+        kinds = ", ".join(sorted({type(leaf).__name__ for leaf in leaves})) or "nothing"
+        raise TypeError(f"{name} must be a tensor, or a pytree or mapping of tensors, got {kinds}")
 
 
 def _join(source: Any, target: Any) -> Any:

@@ -70,17 +70,11 @@ def take_step(
     adversarial: AdversarialTerm,
     alpha: float,
 ) -> Step:
-    """Return what a training step would take; nothing is changed.
-
-    Raises:
-        ValueError: if the loss is not a scalar.
-    """
+    """Return what a training step would take; nothing is changed."""
     before = [p for p in feature_extractor.parameters() if p.requires_grad]
     own = [p for p in heads.parameters() if p.requires_grad]
     restart_random()
     loss = adversarial(features, domain_labels, alpha)
-    if loss.numel() != 1:
-        raise ValueError(f"adversarial_loss must return a scalar, got shape {tuple(loss.shape)}")
     grads = fill(_differentiate(loss, [*before, *own]), [*before, *own])
     norms = measure_norm(grads[: len(before)]), measure_norm(grads[len(before) :])
     finite = all(map(math.isfinite, (loss.item(), *norms)))

@@ -10,14 +10,16 @@ from torch.nn.parameter import is_lazy
 from torch.utils import _pytree as pytree
 
 from grl.diagnosis import Named, doubt
+from grl.probe import list_labels
 
 
-def find_obstacle(networks: Mapping[str, nn.Module], inputs: Any) -> Named | None:
+def find_obstacle(networks: Mapping[str, nn.Module], inputs: Any, domain_labels: Tensor) -> Named | None:
     """Return why nothing can be measured here, or None.
 
     Args:
         networks: by the name of the argument they came as.
         inputs: a pytree of tensors.
+        domain_labels: one per sample.
 
     Returns:
         "not finite" or "inconclusive" with a sentence; None where all is well.
@@ -31,14 +33,20 @@ def find_obstacle(networks: Mapping[str, nn.Module], inputs: Any) -> Named | Non
             raise ValueError(f"{name} must not be lazy any more: pass one batch through it first")
         if any(hasattr(p, "device_mesh") for p in parameters) or any(map(_is_sharded, network.modules())):
             return doubt(f"the weights of {name} are divided among processes; examine it before it is sharded")
-        if any(p.is_meta for p in parameters):
+        if any(p.is_meta for p in (*parameters, *buffers)):
             return doubt(f"the weights of {name} are on meta and have no values")
         if any(p.is_inference() for p in parameters):
             return doubt(f"the weights of {name} were made under torch.inference_mode and cannot be differentiated")
         if not all(map(_is_finite, (*parameters, *buffers))):
             return "not finite", f"Weights or running averages of {name} are infinite or NaN."
-    if not all(_is_finite(leaf) for leaf in pytree.tree_leaves(inputs) if isinstance(leaf, Tensor)):
+    leaves: list[Tensor] = pytree.tree_leaves(inputs)
+    if any(leaf.is_meta for leaf in (*leaves, domain_labels)):
+        return doubt("the inputs or their domain labels are on meta and have no values")
+    if not all(map(_is_finite, leaves)):
         return "not finite", "The inputs are infinite or NaN."
+    if len(seen := set(list_labels(domain_labels))) < 2:
+        found = f"all domain labels are {seen.pop():g}" if seen else "there is no sample"
+        return doubt(f"{found}, and it takes samples of two domains; is source or target empty?")
     return None
 
 

@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
@@ -14,12 +15,15 @@ from torch.nn.parallel import DistributedDataParallel
 from grl import GradientReversal, domain_loss, gradient_reversal, gradient_scale
 from grl.doctor import Verdict, examine
 from grl.losses import (
+    AdversarialLoss,
+    AdversarialLosses,
     attribute_adversarial_loss,
     classifier_discrepancy_loss,
     conditional_domain_loss,
     domain_adversarial_loss,
     margin_disparity_loss,
     nuclear_discrepancy_loss,
+    several_adversarial_losses,
 )
 from grl.meaning import measure_chance
 from grl.schedules import Constant, Ganin, Step
@@ -665,6 +669,96 @@ def test_lazy_modules_are_asked_to_wake_up(batch) -> None:
 def test_a_loss_that_is_no_scalar(networks, batch) -> None:
     with pytest.raises(ValueError, match=r"adversarial_loss must return a scalar, got shape \(128, 1\)"):
         examine_with(networks, batch, lambda d, f, y, a: d(f))
+
+
+@pytest.mark.parametrize("which", ["adversarial_loss", "plain_loss", "reference_loss"])
+def test_a_loss_that_is_no_tensor(networks, batch, which: str) -> None:
+    extractor, classifier = networks
+    for found, message in (
+        (lambda loss: loss.item(), "must return a scalar tensor or an AdversarialLoss, got float"),
+        (lambda loss: None, "must return a scalar tensor or an AdversarialLoss, got NoneType"),
+        (lambda loss: loss.expand(2), r"must return a scalar, got shape \(2,\)"),
+    ):
+
+        def term(features: Tensor, labels: Tensor, alpha: float = 0.0) -> object:
+            return found(plain(classifier, gradient_reversal(features, alpha), labels))  # noqa: B023
+
+        with pytest.raises((TypeError, ValueError), match=f"{which} {message}"):
+            examine(extractor, classifier, *batch, ALPHA, **{which: term})
+
+
+def test_losses_of_the_library_as_they_are(networks, batch) -> None:
+    """What the library returns needs no `.loss`: one term, or several in one."""
+    extractor, classifier = networks
+
+    def several(features: Tensor, labels: Tensor, alpha: float) -> AdversarialLosses:
+        return several_adversarial_losses(
+            {"domain": lambda f, a: domain_adversarial_loss(classifier, f, labels, a)}, features, {"domain": alpha}
+        )
+
+    for term in (lambda f, y, a: domain_adversarial_loss(classifier, f, y, a), several):
+        bare = examine(extractor, classifier, *batch, ALPHA, adversarial_loss=lambda *given: term(*given).loss)  # noqa: B023
+        assert examine(extractor, classifier, *batch, ALPHA, adversarial_loss=term) == bare
+        assert bare.healthy
+    hinted = examine(
+        extractor,
+        classifier,
+        *batch,
+        ALPHA,
+        plain_loss=lambda f, y: AdversarialLoss(plain(classifier, f, y)),
+        reference_loss=lambda f, y: AdversarialLoss(plain(classifier, f, y)),
+    )
+    assert hinted.healthy
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"domain_labels": [0] * 64 + [1] * 64}, "domain_labels must be a tensor, got list"),
+        ({"domain_labels": np.repeat([0, 1], 64)}, "domain_labels must be a tensor, got ndarray"),
+        ({"source": np.ones((64, 5))}, "source must be a tensor, or a pytree or mapping of tensors, got ndarray"),
+        ({"target": [[1.0, 2.0]]}, "target must be a tensor, or a pytree or mapping of tensors, got float"),
+        ({"target": {"x": torch.ones(4, 5), "y": "a"}}, "target must be a tensor, .* got Tensor, str"),
+        ({"source": None}, "source must be a tensor, .* got NoneType"),
+        ({"source": {}}, "source must be a tensor, .* got nothing"),
+        ({"schedule": 1.0}, r"schedule must be a schedule, a callable of progress and step, got 1\.0"),
+        ({"schedule": Ganin}, "schedule must be a schedule, a callable of progress and step, got <class"),
+    ],
+)
+def test_what_cannot_be_examined(networks, batch, change: dict[str, object], message: str) -> None:
+    extractor, classifier = networks
+    given = dict(zip(("source", "target"), batch, strict=True)) | change
+    with pytest.raises(TypeError, match=message):
+        examine(extractor, classifier, **given)
+
+
+def test_what_has_no_values_is_no_fault(networks, batch) -> None:
+    extractor, classifier = networks
+    source, target = (x.to("meta") for x in batch)
+    for given in (
+        {"source": source, "target": target},
+        {"source": batch[0], "target": batch[1], "domain_labels": torch.zeros(128, device="meta")},
+    ):
+        verdict = examine(extractor, classifier, **given)
+        assert verdict.status == "inconclusive"
+        assert "the inputs or their domain labels are on meta and have no values" in verdict.sentence
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_one_domain_alone_is_not_reversed(networks, batch, own: bool) -> None:
+    extractor, classifier = networks
+    keywords = {"adversarial_loss": lambda f, y, a: plain(classifier, gradient_reversal(f, a), y)} if own else {}
+    nothing = batch[0][:0]
+    for source, target, labels, found in (
+        (nothing, batch[1], None, "all domain labels are 1"),
+        (batch[0], nothing, None, "all domain labels are 0"),
+        (*batch, torch.zeros(128), "all domain labels are 0"),
+        (*batch, torch.full((128,), 1), "all domain labels are 1"),
+        (nothing, nothing, None, "there is no sample"),
+    ):
+        verdict = examine(extractor, classifier, source, target, ALPHA, domain_labels=labels, **keywords)
+        assert verdict.status == "inconclusive"
+        assert f"{found}, and it takes samples of two domains; is source or target empty?" in verdict.sentence
 
 
 def test_integer_features_are_refused(batch) -> None:
