@@ -20,6 +20,7 @@ TARGET = names.TARGET_ACCURACY
 _METHOD = "method."
 _AFTER = "after"  # the field of a method that is another method
 FIELD = f"param.{_METHOD}"  # begins the column of a method's field
+NAMED = {("cdan", "entropy"): "cdan_e"}  # with this field a method has a name of its own, as in the papers
 
 
 def name_cells(runs: pd.DataFrame, *, mixed: bool = False) -> pd.DataFrame:
@@ -30,12 +31,16 @@ def name_cells(runs: pd.DataFrame, *, mixed: bool = False) -> pd.DataFrame:
         mixed: let runs of different data, commit, torch version or device share a cell.
 
     Returns:
-        The same rows with text columns `pair`, `recipe`, `method`, `variant` and an integer column `seed`. `variant`
-        names the fields of the method that differ between the runs of a method, `recipe` the other parameters that
-        differ between the runs of a method on a pair, and what else must be the same of all; both are empty where
-        nothing differs. A parameter that differs between the methods of a pair alone is each method's own.
+        The same rows with text columns `pair`, `recipe`, `method`, `variant` and an integer column `seed`. `method`
+        is the parameter or of `NAMED`, `variant` names the fields of the method that differ between the runs of a
+        method, `recipe` the other parameters that differ between the runs of a method on a pair, and what else must be
+        the same of all; both are empty where nothing differs. A parameter that differs between the methods of a pair
+        alone is each method's own.
     """
     named = runs.assign(pair=runs["param.pair"], method=runs["param.method"], seed=runs["param.seed"].astype(int))
+    for (method, field), own in NAMED.items():
+        if (column := f"{FIELD}{field}") in runs:
+            named.loc[(named["method"] == method) & (named[column] == "True"), "method"] = own
     parameters = {
         str(column).removeprefix("param."): str(column) for column in runs if str(column).startswith("param.")
     }

@@ -11,6 +11,7 @@ from results.cells import LOWER, UPPER
 from results.statistics import FEWEST_SEEDS, LEVEL
 
 MARK = "†"
+TITLES = {LOWER: "source only", UPPER: "target only", "cdan_e": "CDAN+E"}
 # Of a comparison that claims nothing.
 NOT_COMPARED, NO_SPREAD, SURVIVORS, NOT_SHOWN = "not compared", "no spread", "survivors", "not shown"
 FEW_SEEDS = f"n < {FEWEST_SEEDS}"
@@ -29,16 +30,15 @@ def fraction(value: float) -> str:
 
 
 def title_method(method: str, variant: str = "") -> str:
-    """A method as it is printed: the anchors in words, the others, all of them acronyms, in capitals.
+    """A method as it is printed: by its title, the others, all of them acronyms, in capitals.
 
     >>> title_method("source_only"), title_method("dann", "alpha=Linear")
     ('source only', 'DANN alpha=Linear')
-    >>> title_method("cdan", "entropy=True"), title_method("cdan", "entropy=False")
-    ('CDAN entropy', 'CDAN')
+    >>> title_method("cdan_e", "entropy_gradient=True"), title_method("cdan_e", "entropy_gradient=False")
+    ('CDAN+E entropy_gradient', 'CDAN+E')
     """
     variant = re.sub(r"\S+=False ?", "", variant).replace("=True", "")  # as in a run's own title
-    title = method.replace("_", " ") if method in (LOWER, UPPER) else method.upper()
-    return f"{title} {variant}".rstrip()
+    return f"{TITLES.get(method, method.upper())} {variant}".rstrip()
 
 
 def title_used(cell: Mapping[Any, Any]) -> str:

@@ -37,6 +37,7 @@ def test_what_is_published_is_whole_and_plausible() -> None:
         ("amazon_books_to_amazon_dvd_msda", "source_only", "Ganin et al., JMLR 17 (2016)", 0.824),
         ("office31_amazon_to_office31_webcam", "mdd", "Transfer-Learning-Library", 0.956),
         ("usps_to_mnist", "cdan", "CDAN: Long et al. (2018)", 0.969),
+        ("usps_to_mnist", "cdan_e", "CDAN: Long et al. (2018)", 0.98),
     ],
 )
 def test_some_numbers_as_printed(pair: str, method: str, source: str, accuracy: float) -> None:
@@ -77,6 +78,21 @@ def test_of_several_selections_of_a_source_ours_is_taken() -> None:
     theirs = pd.concat([published(selection=s, accuracy=a) for s, a in (("best_scorer", 0.1), ("last", 0.2))])
     assert compare_published(cells(0.7), theirs)["published"].tolist() == [0.2]
     assert compare_published(cells(0.7), theirs[:1])["published"].tolist() == [0.1]
+
+
+@pytest.mark.parametrize("entropies", [("False", "True"), ("True",)])
+def test_cdan_with_entropy_stands_beside_what_was_published_of_it(entropies: tuple[str, ...]) -> None:
+    """Whatever else its runs differ in, and where no plain CDAN stands beside it, too."""
+    runs = [
+        run
+        for entropy in entropies
+        for gamma in ("5.0", "10.0")
+        for run in describe_table({"cdan": (0.7,)}, **{"method.entropy": entropy, "method.alpha.gamma": gamma})
+    ]
+    theirs = pd.concat([published(method="cdan", accuracy=0.81), published(method="cdan_e", accuracy=0.92)])
+    grid, _ = tabulate_published(compare_published(summarise(report(*runs)), theirs))
+    plain = [["CDAN", ".810"]] * 2 if "False" in entropies else []
+    assert [[row[0].split()[0], row[3]] for row in grid.rows] == [*plain, ["CDAN+E", ".920"], ["CDAN+E", ".920"]]
 
 
 def test_each_source_has_a_letter_and_a_note() -> None:
