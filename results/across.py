@@ -1,57 +1,58 @@
 """One method over several pairs: the mean of its differences, and whether they agree."""
 
 import math
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-KEY = ["recipe", "method", "variant", "target_labels"]
+from results.paired import estimate_paired
+
+KEY = ["recipe", "method", "variant"]
+FEWEST_PAIRS = 6  # of which Wilcoxon's p can be below .05
 COLUMNS = [
     *KEY,
     "pairs",
+    "n_paired",
+    "lost",
     "difference",
     "difference_low",
     "difference_high",
-    "degrees",
     "p_value",
     "wilcoxon_p",
     "exploratory",
 ]
 
 
-def average_pairs(comparisons: pd.DataFrame, level: float = 0.05) -> pd.DataFrame:
+def average_pairs(differences: pd.DataFrame) -> pd.DataFrame:
     """The mean over pairs of each method's difference to source_only.
 
-    With v_i = sd_i² / n_i of pair i of k, the mean has the variance Σ v_i / k² and Satterthwaite's (1946) degrees of
-    freedom (Σ v_i)² / Σ (v_i² / (n_i - 1)). Wilcoxon's signed-rank test asks instead whether the pairs, not the seeds,
-    agree; pairs that share a domain are no independent sample, so its p is exploratory there.
+    Pairs of the same seed may share a network, so they are no independent sample: the mean over all pairs is taken
+    within each seed that all have, and the seeds are tested as those of one pair are. Wilcoxon's signed-rank test asks
+    instead whether the pairs, not the seeds, agree; its p is exploratory where pairs share a domain.
 
     Args:
-        comparisons: one row a cell with columns pair, recipe, method, variant, target_labels, n_paired, difference and
-            difference_sd.
-        level: 1 - coverage of the interval.
+        differences: one row a run with columns pair, recipe, method, variant, seed and difference, NaN where the run is
+            lost.
 
     Returns:
-        One row for each method of at least two pairs: recipe, method, variant, target_labels, pairs (their number),
-        difference (mean), difference_low, difference_high, degrees, p_value, wilcoxon_p and exploratory (pairs share a
-        domain).
+        One row for each method of at least two pairs that share a seed: recipe, method, variant, pairs (their number),
+        n_paired (seeds that all of them have), lost (seeds that some lost, as text), difference (mean), difference_low,
+        difference_high, p_value, wilcoxon_p (NaN for fewer than `FEWEST_PAIRS`) and exploratory (pairs share a domain).
     """
     rows = []
-    for key, cells in comparisons.groupby(KEY):
-        if len(cells) < 2:
+    for key, group in differences.groupby(KEY):
+        is_lost = group["difference"].isna()
+        by_seed = group[~is_lost].pivot(index="seed", columns="pair", values="difference")
+        shared = by_seed.dropna().to_numpy()  # (n, k)
+        if not len(shared) or len(by_seed.columns) < 2:
             continue
-        n, mean = cells["n_paired"].to_numpy(float), float(cells["difference"].mean())
-        variances = cells["difference_sd"].to_numpy(float) ** 2 / n
-        estimate = (math.nan,) * 4
-        if (n > 1).all() and variances.sum() > 0:
-            degrees = variances.sum() ** 2 / (variances**2 / (n - 1)).sum()
-            error = math.sqrt(variances.sum()) / len(cells)
-            half = stats.t.isf(level / 2, degrees) * error
-            estimate = (mean - half, mean + half, degrees, 2 * stats.t.sf(abs(mean) / error, degrees))
-        ranks: Any = stats.wilcoxon(cells["difference"]) if np.any(cells["difference"] != 0) else None
-        rank_p = float(ranks.pvalue) if ranks else math.nan
-        domains = [domain for pair in cells["pair"] for domain in set(str(pair).split("_to_"))]
-        rows.append((*key, len(cells), mean, *estimate, rank_p, len(domains) > len(set(domains))))
+        means = shared.mean(axis=0)
+        may_agree = len(means) >= FEWEST_PAIRS and means.any()
+        rank_p = float(stats.wilcoxon(means).pvalue) if may_agree else math.nan  # pyright: ignore[reportAttributeAccessIssue]
+        domains = [domain for pair in by_seed for domain in set(str(pair).split("_to_"))]
+        lost = " ".join(map(str, sorted(set(group["seed"][is_lost]))))
+        estimate = estimate_paired(shared.mean(axis=1), np.zeros(len(shared)))
+        numbers = (len(means), len(shared), lost, *estimate, rank_p)
+        rows.append((*key, *numbers, len(domains) > len(set(domains))))
     return pd.DataFrame(rows, columns=COLUMNS)

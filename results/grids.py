@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.record import names
+from results.across import FEWEST_PAIRS
 from results.cells import CELL, LOWER, UPPER, name_uses
 from results.document import Grid
 from results.provenance import PROVENANCE
@@ -52,11 +53,11 @@ def tabulate_comparisons(cells: pd.DataFrame) -> Grid:
     return Grid("target accuracy less that of source only", headings, rows, 1, _groups(compared))
 
 
-def tabulate_pairs(pairs: pd.DataFrame) -> Grid:
-    """The mean over pairs of each method less source only.
+def tabulate_pairs(pairs: pd.DataFrame) -> tuple[Grid, list[str]]:
+    """The mean over pairs of each method less source only, and a note on it.
 
     Args:
-        pairs: of `average_pairs`, with p_holm.
+        pairs: of `compare`.
     """
     rows = [
         [
@@ -65,12 +66,18 @@ def tabulate_pairs(pairs: pd.DataFrame) -> Grid:
             _interval(row["difference_low"], row["difference_high"]),
             *(_p_value(row[name]) for name in ("p_value", "p_holm", "wilcoxon_p")),
             str(row["pairs"]),
+            str(row["n_paired"]) + (f" of {row['n_paired'] + len(row['lost'].split())}" if row["lost"] else ""),
         ]
         for row in pairs.to_dict("records")
     ]
-    headings = ["method", "difference", "95 % interval", "p", "Holm", "Wilcoxon", "pairs"]
+    headings = ["method", "difference", "95 % interval", "p", "Holm", "agree", "pairs", "n"]
     groups = [title_pair("mean over pairs", recipe) for recipe in pairs["recipe"]]
-    return Grid("target accuracy less that of source only, over pairs", headings, rows, 1, groups)
+    note = (
+        "mean over pairs: of each seed that all pairs have the mean over them, then one paired t-test over these n "
+        "seeds; two versions of a pair, as of another size, are two pairs; agree: p of Wilcoxon's signed-rank test of "
+        f"whether the pairs agree, of at least {FEWEST_PAIRS}"
+    )
+    return Grid("target accuracy less that of source only, over pairs", headings, rows, 1, groups), [note] * bool(rows)
 
 
 def tabulate_published(compared: pd.DataFrame) -> tuple[Grid, list[str]]:

@@ -5,7 +5,8 @@ import pandas as pd
 
 from experiments.record import names
 from experiments.validators import LAST, VALIDATORS
-from results.statistics import estimate_paired, holm
+from results.paired import estimate_paired
+from results.statistics import holm
 
 FEWEST_EVALUATIONS = 3  # of a run; of fewer there is nothing to choose
 FEWEST_SETTINGS = 5  # of a pair: among fewer a rank says little

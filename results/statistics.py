@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,26 +10,16 @@ from scipy import stats
 from results.across import average_pairs
 from results.cells import CELL, FIELD, LOWER, TARGET, UPPER, agree, name_uses
 from results.gap import cover_gap
+from results.paired import LEVEL, NO_SPREAD, estimate_paired
 from results.reading import FINISHED
 
-LEVEL = 0.05  # of the intervals and of all claims of a table together
 POWER = 0.8
 FEWEST_SEEDS, CLAIM_SEEDS = 5, 10
-_NO_SPREAD = 1e-12
 
 COMPARED = [
     "n_paired", "difference", "difference_sd", "difference_low", "difference_high", "p_value", "p_holm", "n_required",
     "differences", "n_gap", "gap_covered", "gap_low", "gap_high",
 ]  # fmt: skip
-
-
-class Estimate(NamedTuple):
-    """A mean difference, its 95 % interval and the p-value that it is 0; NaN where there is no spread to judge by."""
-
-    mean: float
-    low: float = math.nan
-    high: float = math.nan
-    p_value: float = math.nan
 
 
 def compare(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -45,9 +34,9 @@ def compare(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         p_value (paired t-test); p_holm (adjusted for every comparison of both frames); n_required (seeds that show such
         a difference with power 0.8 at the first level of Holm's, at least `CLAIM_SEEDS`); differences (of the seeds, in
         their order, as text); n_gap (seeds that target_only has, too) and gap_covered of them, with its interval.
-        And of `average_pairs`, with p_holm.
+        And of `average_pairs`, with p_holm and target_labels as in `summarise`.
     """
-    rows = []
+    rows, of_seeds = [], []
     for cell, anchors in match_anchors(runs):
         if len(anchors[LOWER]) != 1:
             continue
@@ -55,12 +44,14 @@ def compare(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         upper = _by_seed(anchors[UPPER][0]) if len(anchors[UPPER]) == 1 else None
         seeds = method.index.intersection(lower.index).sort_values()
         if len(seeds):
-            first = cell.iloc[0]
-            uses = name_uses(first["method"], first["selection"])
-            rows.append((*first[CELL], uses, *_compare_one(method[seeds], lower[seeds]), *_cover(method, lower, upper)))
+            key = cell.iloc[0][CELL]
+            rows.append((*key, *_compare_one(method[seeds], lower[seeds]), *_cover(method, lower, upper)))
+            of_seeds += [(*key, *of_seed) for of_seed in (method - lower)[seeds].items()]
     names = [name for name in COMPARED if name not in ("p_holm", "n_required")]
-    comparisons = pd.DataFrame(rows, columns=[*CELL, "target_labels", *names])
-    pairs = average_pairs(comparisons)
+    comparisons = pd.DataFrame(rows, columns=[*CELL, *names])
+    lost = runs.loc[~_is_valued(runs), [*CELL, "seed"]].assign(difference=math.nan)
+    pairs = average_pairs(pd.concat([pd.DataFrame(of_seeds, columns=lost.columns), lost]))
+    pairs["target_labels"] = [name_uses(method, runs["selection"].dropna().iloc[0]) for method in pairs["method"]]
     adjusted = holm([*comparisons["p_value"], *pairs["p_value"]])
     comparisons["p_holm"], pairs["p_holm"] = adjusted[: len(comparisons)], adjusted[len(comparisons) :]
     tests = int(np.isfinite(adjusted).sum())
@@ -82,7 +73,7 @@ def match_anchors(runs: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, dict[str, 
         and recipe whose fields agree with the method's. One alone is an anchor: beside another, or where a
         field such as label smoothing differs, a difference would be that field's, too.
     """
-    finished = runs[(runs["status"] == FINISHED) & runs[TARGET].notna()]
+    finished = runs[_is_valued(runs)]
     is_field = finished.columns.str.startswith(FIELD)
     firsts = finished.drop_duplicates(CELL)
     keys = firsts[CELL].itertuples(index=False, name=None)
@@ -97,6 +88,10 @@ def match_anchors(runs: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, dict[str, 
                 yield cell, {name: [cells[each] for each in agreed if each[2] == name] for name in (LOWER, UPPER)}
 
 
+def _is_valued(runs: pd.DataFrame) -> "pd.Series[bool]":
+    return (runs["status"] == FINISHED) & runs[TARGET].notna()
+
+
 def _by_seed(cell: pd.DataFrame) -> pd.Series:
     return pd.Series(cell[TARGET].to_numpy(float), index=pd.Index(cell["seed"]))
 
@@ -106,20 +101,6 @@ def _compare_one(method: pd.Series, lower: pd.Series) -> tuple[object, ...]:
     estimate = estimate_paired(method.to_numpy(), lower.to_numpy())
     shown = " ".join(f"{difference:.6g}" for difference in differences)
     return len(differences), estimate.mean, differences.std(ddof=1), *estimate[1:], shown
-
-
-def estimate_paired(values: np.ndarray, others: np.ndarray) -> Estimate:
-    """Mean of values - others, both (n,), with interval and two-sided p-value of one paired t-test.
-
-    t = mean · sqrt(n) / sd against Student's t with n - 1 degrees of freedom: 95 % coverage for normal differences at
-    any n. A percentile bootstrap covers 75, 84 and 92 % at n = 3, 5 and 10.
-    """
-    differences = values - others
-    if len(differences) < 2 or np.ptp(differences) < _NO_SPREAD:
-        return Estimate(float(differences.mean()))
-    test = stats.ttest_rel(values, others)
-    low, high = test.confidence_interval(1 - LEVEL)
-    return Estimate(float(differences.mean()), float(low), float(high), float(test.pvalue))
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
@@ -145,7 +126,7 @@ def count_required(mean: float, sd: float, tests: int) -> float:
     n = ((z₁ + z₂) · sd / mean)² + z₁² / 2 with z₁ of 1 - level / 2 and z₂ of the power (Guenther 1981); at least
     `CLAIM_SEEDS`, NaN without a spread or a difference.
     """
-    if not (math.isfinite(sd) and sd > _NO_SPREAD and abs(mean) > _NO_SPREAD):
+    if not (math.isfinite(sd) and sd > NO_SPREAD and abs(mean) > NO_SPREAD):
         return math.nan
     level = stats.norm.isf(LEVEL / max(tests, 1) / 2)
     needed = ((level + stats.norm.ppf(POWER)) * sd / mean) ** 2 + level**2 / 2

@@ -14,9 +14,9 @@ from results.cells import UPPER, name_cells
 from results.document import Document, Grid
 from results.drawing.base import Material
 from results.judging import FEWEST_EVALUATIONS, FEWEST_PAIRS, FEWEST_SETTINGS, average, judge, key_settings, score_steps
+from results.paired import LEVEL
 from results.reading import FINISHED, list_experiments, read_runs
 from results.selecting import report_last
-from results.statistics import LEVEL
 from results.table import Request, Table, refuse_figures
 from results.words import fraction, p_value
 

@@ -104,6 +104,7 @@ def make_table(client: "MlflowClient", request: Request) -> Table:
     cells = summarise(runs).merge(comparisons, on=CELL, how="left")
     published = compare_published(cells, read_published(), request.published)
     theirs, sources = tabulate_published(published)
+    over_pairs, averaged = tabulate_pairs(pairs)
 
     def read_or_note(run_id: str) -> dict[str, np.ndarray] | None:
         try:
@@ -115,13 +116,14 @@ def make_table(client: "MlflowClient", request: Request) -> Table:
     shown = finished[finished["step"].notna()]
     material = Material(shown, cells, curves[curves["run_id"].isin(shown.index)], read_or_note)
     parts = [part(material) for part in request.parts]
+    told = [line for _, lines in parts for line in lines]
     absent = [f"no run yet: {', '.join(recorded.absent)}"] if recorded.absent else []
     rows = describe_rows(runs, cells, recorded.left_out)
     document = Document(
         name=request.name,
-        grids=[tabulate(cells), tabulate_comparisons(cells), tabulate_pairs(pairs), *(p[0] for p in parts), theirs],
+        grids=[tabulate(cells), tabulate_comparisons(cells), over_pairs, *(p[0] for p in parts), theirs],
         sentences=put_into_words(cells) + put_pairs_into_words(pairs),
-        notes=[*request.notes, *rows, *absent, *repeated, *(line for part in parts for line in part[1]), *sources],
+        notes=[*request.notes, *rows, *averaged, *absent, *repeated, *told, *sources],
         origin=describe_origin(runs, request.command),
         appendix=[list_runs(runs)],
     )

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from results.cells import LOWER, UPPER
-from results.statistics import FEWEST_SEEDS, LEVEL
+from results.paired import LEVEL
+from results.statistics import FEWEST_SEEDS
 
 MARK = "†"
 TITLES = {LOWER: "source only", UPPER: "target only", "cdan_e": "CDAN+E"}
@@ -100,8 +101,7 @@ def _judge(cell: dict[Any, Any]) -> str:
     if verdict == NOT_COMPARED:
         return "shares no finished seed with its source only, so nothing is compared"
     if verdict == NO_SPREAD:
-        seeds = "one seed" if n == 1 else f"each of {n:.0f} seeds"
-        return f"- source only = {fraction(difference)} with {seeds}: no spread, so no test"
+        return f"- source only = {fraction(difference)} {_lack_spread(n)}"
     each = " ".join(fraction(float(value)) for value in cell["differences"].split())
     evidence = (
         f"(95 % interval {fraction(low)} to {fraction(high)}, paired t-test {p_value(cell['p_value'])}, "
@@ -114,6 +114,10 @@ def _judge(cell: dict[Any, Any]) -> str:
     if verdict == NOT_SHOWN:
         return f"is not shown to differ from source only: {fraction(difference)} {evidence}{_more_seeds(cell)}"
     return f"is {verdict} source only by {fraction(abs(difference))} {evidence}{_more_seeds(cell)}"
+
+
+def _lack_spread(n: float) -> str:
+    return f"with {'one seed' if n == 1 else f'each of {n:.0f} seeds'}: no spread, so no test"
 
 
 def _more_seeds(cell: dict[Any, Any]) -> str:
@@ -136,18 +140,19 @@ def put_pairs_into_words(pairs: pd.DataFrame) -> list[str]:
     """One sentence a method on the mean over its pairs.
 
     Args:
-        pairs: of `average_pairs`, with p_holm.
+        pairs: of `compare`.
     """
     lines = []
     for row in pairs.to_dict("records"):
         subject = f"mean over {row['pairs']} pairs{f' ({recipe})' if (recipe := row['recipe']) else ''}"
         line = f"{subject}: {title_method(row['method'], row['variant'])} - source only = {fraction(row['difference'])}"
         if math.isnan(row["p_value"]):
-            lines.append(f"{line}; a pair with one seed or without spread leaves no test")
-            continue
-        interval = f"{fraction(row['difference_low'])} to {fraction(row['difference_high'])}"
-        line += f" (95 % interval {interval}, {row['degrees']:.1f} degrees of freedom after Satterthwaite, "
-        line += f"{p_value(row['p_value'])}, {p_value(row['p_holm'])} after Holm)"
+            line += f" {_lack_spread(row['n_paired'])}"
+        else:
+            low, high, p, holm = (row[name] for name in ("difference_low", "difference_high", "p_value", "p_holm"))
+            line += ", survivors only, so nothing is claimed" * bool(row["lost"])
+            line += f" (95 % interval {fraction(low)} to {fraction(high)}, paired t-test {p_value(p)}, {p_value(holm)} "
+            line += f"after Holm, n = {row['n_paired']} seeds that all pairs have)"
         if not math.isnan(row["wilcoxon_p"]):
             line += f"; do pairs agree? Wilcoxon {p_value(row['wilcoxon_p'])}"
             line += ", exploratory: pairs share domains" if row["exploratory"] else ""

@@ -14,8 +14,9 @@ from experiments.record.files import read_json
 from experiments.record.folder import folder_of, read_status
 from results.caption import describe_origin
 from results.document import Document, Grid
+from results.paired import LEVEL, Estimate, estimate_paired
 from results.reading import FINISHED
-from results.statistics import LEVEL, Estimate, estimate_paired, holm
+from results.statistics import holm
 from results.words import MARK
 from sweeps.report import DEFAULT, Contender, best_of_families, describe_pruning, importances, names_default, regrets
 from sweeps.study import SHOWN, completed

@@ -10,7 +10,8 @@ from scipy import stats
 
 import results.statistics
 from results.grids import tabulate_pairs
-from results.statistics import compare, count_required, estimate_paired, holm
+from results.paired import estimate_paired
+from results.statistics import compare, count_required, holm
 from tests.support.recorded_runs import describe_run, describe_table, report
 
 samples = st.lists(st.floats(-1, 1).map(lambda value: round(value, 4)), min_size=2, max_size=12)
@@ -157,4 +158,4 @@ def test_every_comparison_of_a_table_counts_for_holm_the_means_over_pairs_too() 
     np.testing.assert_allclose([*comparisons["p_holm"], *pairs["p_holm"]], holm(raw))
     assert len(raw) == 6
     chosen = compare(report(*runs).assign(selection="target_oracle"))[1]
-    assert [row[0] for row in tabulate_pairs(chosen).rows] == ["CDAN †", "DANN †"]
+    assert [row[0] for row in tabulate_pairs(chosen)[0].rows] == ["CDAN †", "DANN †"]

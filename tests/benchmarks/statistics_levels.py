@@ -15,7 +15,8 @@ import pandas as pd
 
 from results.across import KEY, average_pairs
 from results.gap import cover_gap
-from results.statistics import estimate_paired, holm
+from results.paired import estimate_paired
+from results.statistics import holm
 
 SEEDS = (3, 5, 10)
 SD, COLLAPSE, SHARE = 0.03, -0.3, 0.1
@@ -63,15 +64,17 @@ def err_in_a_family(methods: int, n: int, repetitions: int) -> tuple[float, floa
 
 
 def cover_average(repetitions: int) -> float:
-    """Coverage of Satterthwaite's interval over four pairs of unequal spread and unequal n."""
+    """Coverage of the interval over four pairs of unequal spread, five seeds, that share a part of their noise."""
     random = np.random.default_rng(0)
     hits = 0
     for _ in range(repetitions):
-        rows = []
-        for pair, (n, sd, mean) in enumerate(((3, 0.01, 0.0), (5, 0.1, 0.2), (5, 0.03, -0.1), (10, 0.02, -0.1))):
-            differences = random.normal(mean, sd, n)
-            rows.append((f"a{pair}_to_b{pair}", "", "dann", "", "no", n, differences.mean(), differences.std(ddof=1)))
-        columns = ["pair", *KEY, "n_paired", "difference", "difference_sd"]
+        shared = random.normal(0, SD, 5)
+        rows = [
+            (f"a{pair}_to_b{pair}", "", "dann", "", seed, shared[seed] + random.normal(mean, sd))
+            for pair, (sd, mean) in enumerate(((0.01, 0.0), (0.1, 0.2), (0.03, -0.1), (0.02, -0.1)))
+            for seed in range(5)
+        ]
+        columns = ["pair", *KEY, "seed", "difference"]
         [row] = average_pairs(pd.DataFrame(rows, columns=columns)).to_dict("records")
         hits += row["difference_low"] <= 0 <= row["difference_high"]
     return hits / repetitions
