@@ -14,6 +14,7 @@ from results.words import MARK, count_seeds, title_cell, title_method, title_pai
 
 MOST_TOLD = 4  # parameters of a pair
 MOST_COMMANDS = 4  # behind a table
+NO_TEST_SPLIT = "the same target samples"  # in the protocol of a pair whose target has none
 
 
 def describe_origin(runs: pd.DataFrame, command: str) -> str:
@@ -70,6 +71,11 @@ def describe_rows(runs: pd.DataFrame, cells: pd.DataFrame, left_out: Mapping[str
             for protocol in _all(group, names.PROTOCOL)
         ]
         lines += _gather("protocol of", told, runs)
+    if any(NO_TEST_SPLIT in protocol for protocol in _all(runs[runs["method"] == UPPER], names.PROTOCOL)):
+        lines.append(
+            f"{title_method(UPPER)}: where all are measured on {NO_TEST_SPLIT}, it alone is trained on one half of "
+            "them and measured on the other"
+        )
     return lines + _describe_anchors(runs) + describe_mixtures(runs) + _describe_losses(runs, cells, left_out)
 
 

@@ -1,3 +1,5 @@
+from datasets.agreement import protocol_of
+from datasets.domains import DOMAINS
 from experiments.record import names
 from results.caption import describe_origin, describe_rows
 from results.cells import summarise
@@ -44,6 +46,23 @@ def test_pairs_with_different_protocols_each_have_a_line() -> None:
     runs = report(first, second)
     lines = describe_rows(runs, summarise(runs), {})
     assert {"protocol of a: inductive", "protocol of c: transductive"} <= set(lines)
+
+
+def test_where_target_only_is_measured_on_another_half_it_is_said() -> None:
+    def lines(pair: str, *methods: str) -> list[str]:
+        source, target = (DOMAINS[name] for name in pair.split("_to_"))
+        described = [describe_run(pair, method, 0, 0.5) for method in methods]
+        for run in described:
+            run["tags"][names.PROTOCOL] = protocol_of(source, target)
+        runs = report(*described)
+        return [line for line in describe_rows(runs, summarise(runs), {}) if "half" in line]
+
+    office = "office_caltech10_amazon_to_office_caltech10_dslr"
+    assert lines(office, "dann", "target_only") == [
+        "target only: where all are measured on the same target samples, it alone is trained on one half of them and "
+        "measured on the other"
+    ]
+    assert lines(office, "dann") == lines("mnist_to_usps", "dann", "target_only") == []
 
 
 def test_mixtures_are_cautioned_against() -> None:
