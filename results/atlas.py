@@ -70,7 +70,8 @@ def make_atlas(client: "MlflowClient", request: Request) -> Table:
             "the rows of a method on a pair stand in that order: the first is what would be chosen of all",
             f"{MARK} target labels choose the best of a family in hindsight; regret: best less chosen",
             "over all: on how many tasks (pair, recipe) a family was tried beside others, would be chosen, and has the "
-            "best setting in hindsight; short: of the task's best setting of all, the family's chosen one, mean",
+            "best setting in hindsight, alone or with others; short: of the task's best setting of all, the family's "
+            "chosen one, mean",
             "on the seeds of the search, so optimistic: `python -m sweeps report NAME` trains the winner on fresh ones",
             *describe_mixtures(runs),
             *repeated,
@@ -127,19 +128,24 @@ def average_families(families: pd.DataFrame) -> pd.DataFrame:
         families: as `compare_families` returns them.
 
     Returns:
-        Columns family, tasks (where it was tried), chosen (where its setting stands first), best (where it has the best
-        setting in hindsight) and short (of that, its chosen setting's accuracy, mean).
+        Columns family, tasks (where it was tried), chosen (where its setting stands first), best (where it is of
+        `find_best`) and short (of the best, its chosen setting's accuracy, mean).
     """
     families = families[families.duplicated(PLACE, keep=False)]
-    place = families.groupby(PLACE)
     summed = families.assign(
         tasks=1,
         chosen=~families.duplicated(PLACE),
-        best=families.index.isin(place["best"].idxmax()),
-        short=place["best"].transform("max") - families["accuracy"],
+        best=find_best(families),
+        short=families.groupby(PLACE)["best"].transform("max") - families["accuracy"],
     ).groupby("family")
     overall = summed.agg({"tasks": "sum", "chosen": "sum", "best": "sum", "short": "mean"}).reset_index()
     return overall.sort_values(["short", "family"], ignore_index=True)
+
+
+def find_best(families: pd.DataFrame) -> "pd.Series[bool]":
+    """Which families have the best setting of their place in hindsight: of a tie all."""
+    best = families["best"].round(9)  # means of the same numbers in another order are equal
+    return best == best.groupby([families[name] for name in PLACE]).transform("max")
 
 
 def _drop_alpha(variant: str) -> str:
@@ -156,11 +162,11 @@ def put_into_words(families: pd.DataFrame) -> list[str]:
     """What would be chosen of each method on each pair, and what it costs."""
     lines, regrets = [], []
     for _, rows in families.groupby(PLACE, sort=False):
-        first, best = rows.iloc[0], rows.sort_values("best").iloc[-1]
-        regrets.append(best["best"] - first["accuracy"])
+        first, best = rows.iloc[0], rows[find_best(rows)]
+        regrets.append(best["best"].max() - first["accuracy"])
         lines.append(
             f"{title_cell(first)}: {first['family']} would be chosen, {fraction(first['accuracy'])}; the "
-            f"best setting in hindsight is of {best['family']}, {fraction(best['best'])}: regret "
+            f"best setting in hindsight is of {' and '.join(best['family'])}, {fraction(best['best'].max())}: regret "
             f"{fraction(regrets[-1])}"
         )
     if len(lines) > 1:

@@ -78,6 +78,18 @@ def test_families_over_all_tasks() -> None:
     }
 
 
+def test_families_that_tie_for_the_best_are_all_named_and_all_counted() -> None:
+    runs = report(
+        *swept("Ganin", "1", 0.9, 0.1, 0.2, 0.3),
+        *swept("Constant", "1", 0.8, 0.3, 0.2, 0.1),
+        *swept("Step", "1", 0.7, 0.1),
+    )
+    families = compare_families(runs, SCORE)
+    assert "the best setting in hindsight is of Ganin and Constant, .200: regret .000" in put_into_words(families)[0]
+    best = average_families(families).set_index("family")["best"]
+    assert best.to_dict() == {"Ganin": 1, "Constant": 1, "Step": 0}
+
+
 def make(monkeypatch: pytest.MonkeyPatch, *runs: dict[str, dict], **options: Any) -> tuple[Table, list[str]]:
     read: list[str] = []
     experiments = [
