@@ -24,7 +24,7 @@ from results.published import compare_published, read_published
 from results.reading import FINISHED, read_runs
 from results.selecting import NUMBERS, report_selected
 from results.statistics import compare
-from results.words import put_into_words, put_pairs_into_words
+from results.words import describe_gapless, put_into_words, put_pairs_into_words
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -118,7 +118,7 @@ def make_table(client: "MlflowClient", request: Request) -> Table:
     parts = [part(material) for part in request.parts]
     told = [line for _, lines in parts for line in lines]
     absent = [f"no run yet: {', '.join(recorded.absent)}"] if recorded.absent else []
-    rows = describe_rows(runs, cells, recorded.left_out)
+    rows = describe_rows(runs, cells, recorded.left_out) + describe_gapless(cells)
     document = Document(
         name=request.name,
         grids=[tabulate(cells), tabulate_comparisons(cells), over_pairs, *(p[0] for p in parts), theirs],

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from results.cells import LOWER, UPPER
+from results.gap import SMALLEST_GAP
 from results.paired import LEVEL
 from results.statistics import FEWEST_SEEDS
 
@@ -114,6 +115,18 @@ def _judge(cell: dict[Any, Any]) -> str:
     if verdict == NOT_SHOWN:
         return f"is not shown to differ from source only: {fraction(difference)} {evidence}{_more_seeds(cell)}"
     return f"is {verdict} source only by {fraction(abs(difference))} {evidence}{_more_seeds(cell)}"
+
+
+def describe_gapless(cells: pd.DataFrame) -> list[str]:
+    """A line that says of which pairs there is no gap although the methods share seeds with both anchors, if any.
+
+    Args:
+        cells: of `summarise`, joined with `compare`.
+    """
+    gapless = cells[(cells["n_gap"] > 0) & cells["gap_covered"].isna()]
+    titles = dict.fromkeys(title_pair(*both) for both in zip(gapless["pair_title"], gapless["recipe"], strict=True))
+    apart = f"{title_method(LOWER)} and {title_method(UPPER)} are less than {fraction(SMALLEST_GAP)} apart"
+    return [f"no gap where {apart}: {', '.join(titles)}"] * bool(titles)
 
 
 def _lack_spread(n: float) -> str:

@@ -174,6 +174,16 @@ def test_gaps_have_a_panel_a_method_and_a_line_a_pair() -> None:
         assert [line.get_ydata()[0] for line in dots] == list(range(12))  # type: ignore[index]
 
 
+def test_pairs_of_which_there_is_no_gap_are_named_below() -> None:
+    close = {"source_only": (0.5,), "dann": (0.7,), "target_only": (0.51,)}
+    described = [*describe_table(TARGETS), *describe_table(close, "c_to_d")]
+    [figure] = drawn("gaps", *described).values()
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["a → b"]
+    said = " ".join(figure.get_supxlabel().split())
+    assert said.endswith("no gap where source only and target only are less than .020 apart: c → d")
+    assert "no gap" not in next(iter(drawn("gaps", *describe_table(TARGETS)).values())).get_supxlabel()
+
+
 def test_every_seed_is_a_dot_and_the_mean_a_bar() -> None:
     [axis] = drawn("seeds", *describe_table(TARGETS))["a_to_b seeds"].axes
     dots = {line.get_ydata()[0]: list(line.get_xdata()) for line in axis.lines if line.get_marker() == "o"}  # type: ignore[index,arg-type]

@@ -24,3 +24,10 @@ def test_a_run_of_which_no_step_can_be_reported_is_in_no_figure_and_no_test(monk
     assert [line[:9] for line in table.problems] == ["run run0:", "run run2:"]
     for name in ("features", "samples", "confusions"):
         assert len(dict(FIGURES[name](table.material))) == 1
+
+
+def test_a_blank_gap_is_explained_with_its_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = frame(*describe_table({"source_only": (0.5,), "dann": (0.7,), "target_only": (0.51,)}))
+    monkeypatch.setattr(results.table, "read_runs", lambda *_, where: RecordedRuns(runs, {}))
+    notes = make_table(CLIENT, Request("toy", figures=())).document.notes
+    assert "no gap where source only and target only are less than .020 apart: a → b" in notes

@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from results.drawing.base import GREY, Material, colour_methods, styled
-from results.words import count_seeds, title_method, title_pair
+from results.words import count_seeds, describe_gapless, title_method, title_pair
 
 ACROSS = 4  # panels beside each other
 WIDEST_TITLE = 28  # letters a line
+LETTERS_AN_INCH = 11  # of what stands below
 
 
 def draw(material: Material) -> Iterator[tuple[str, Figure]]:
@@ -41,7 +42,9 @@ def draw(material: Material) -> Iterator[tuple[str, Figure]]:
             axis.tick_params(labelbottom=True)
         panels[0].set_yticks(range(len(pairs)), pairs)
         panels[0].set_ylim(len(pairs) - 0.5, -0.5)
-        figure.supxlabel("gap covered (0 source only, 1 target only), 95 % interval (Fieller)", fontsize=11)
+        labels = ["gap covered (0 source only, 1 target only), 95 % interval (Fieller)"]
+        labels += textwrap.wrap("".join(describe_gapless(material.cells)), int(size[0] * LETTERS_AN_INCH))
+        figure.supxlabel("\n".join(labels), fontsize=11)
     yield "gaps", figure
 
 
