@@ -2,6 +2,7 @@
 
 import io
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -115,6 +116,16 @@ def test_confusions_are_shares_of_the_true_class_over_all_seeds() -> None:
         np.testing.assert_allclose(panel.images[0].get_array(), counts / counts.sum(1, keepdims=True))
     texts = [text.get_text() for text in panels[0].texts]
     assert texts[0] == f"{100 * counts[0, 0] / counts[0].sum():.0f}"
+
+
+def test_confusions_that_were_not_recorded_are_named() -> None:
+    table = material(*describe_table(TARGETS))
+    seen, missing = make_evaluations() | make_shown(), [*table.runs.index[:3], table.runs.index[4]]
+    read = replace(table, read_evaluations=lambda run_id: None if run_id in missing else seen)
+    [(_, figure)] = FIGURES["confusions"](read)
+    assert figure.get_suptitle() == "a → b: target test split\nnot recorded: source only, DANN (1 of 3 seeds)"
+    [complete] = drawn("confusions", *describe_table(TARGETS)).values()
+    assert complete.get_suptitle() == "a → b: target test split"
 
 
 def test_every_method_has_its_confusions() -> None:

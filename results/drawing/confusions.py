@@ -17,9 +17,13 @@ WIDEST_HEADING = 38
 
 
 def draw(material: Material) -> Iterator[tuple[str, Figure]]:
-    """A square of true by predicted class for each method at its reported step, all seeds counted together."""
+    """A square of true by predicted class for each method at its reported step, all seeds counted together.
+
+    The title names the methods and counts the seeds that recorded none.
+    """
     for place, title, part in material.by_recipe():
         counts: dict[str, list[np.ndarray]] = {}
+        missing = []
         for cell in part.cells.to_dict("records"):
             of_cell = part.runs[(part.runs["method"] == cell["method"]) & (part.runs["variant"] == cell["variant"])]
             found = []
@@ -27,10 +31,14 @@ def draw(material: Material) -> Iterator[tuple[str, Figure]]:
                 arrays = part.read_evaluations(str(run_id))
                 if arrays is not None and names.TARGET_CONFUSION in arrays:
                     found.append(at_step(arrays, int(step))[names.TARGET_CONFUSION])
+            name = title_method(cell["method"], cell["variant"])
             if found:
-                counts[title_method(cell["method"], cell["variant"])] = found
+                counts[name] = found
+            if len(found) < len(of_cell) or not found:
+                missing.append(name + f" ({len(of_cell) - len(found)} of {len(of_cell)} seeds)" * bool(found))
         if counts:
-            yield f"{place} confusions", draw_confusions(counts, f"{title}: target test split")
+            lines = [f"{title}: target test split", *[f"not recorded: {', '.join(missing)}"] * bool(missing)]
+            yield f"{place} confusions", draw_confusions(counts, "\n".join(lines))
 
 
 def draw_confusions(counts: Mapping[str, Sequence[np.ndarray]], title: str) -> Figure:
@@ -62,7 +70,7 @@ def draw_confusions(counts: Mapping[str, Sequence[np.ndarray]], title: str) -> F
         figure.colorbar(
             panels[0, 0].images[0], ax=panels, shrink=0.7, label="share of the true class; numbers in per cent"
         )
-        figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=12, wrap=True)
     return figure
 
 
