@@ -166,11 +166,18 @@ def test_latex_breaks_what_is_longer_than_a_page() -> None:
     rows = [[f"row{number}", "1"] for number in range(len(groups))]
     text = latex.render(Document("long", [Grid("accuracies", ["method", "n"], rows, 1, groups)], ["so"], ["n"], "x"))
     assert re.findall(r"row\d+", text) == [row[0] for row in rows]
-    assert [part.count(r"& 1 \\") for part in text.split(r"\begin{table}")[1:]] == [30, 12, 40, 40, 16]
+    assert [part.count(r"& 1 \\") for part in text.split(r"\begin{table}")[1:]] == [30, 12, 38, 38, 20]
     assert text.count(", continued.}") == 4
     assert len(set(re.findall(r"\\label{(.*)}", text))) == 5
     assert max(map(len, re.findall(r"\\caption{(.*)}", text))) < 40
     assert text.endswith("\\noindent so.\\par\n\\noindent n.\\par\n\\noindent x.\\par}\n")
+
+
+def test_latex_counts_the_headings_of_groups_as_rows() -> None:
+    groups = [f"pair {number // 2}" for number in range(60)]
+    text = latex.render(Document("pairs", [Grid("n", ["n"], [["1"]] * 60, 1, groups)], [], [], "x"))
+    parts = text.split(r"\begin{table}")[1:]
+    assert [part.count(r"\textit{pair") for part in parts] == [10, 10, 10]
 
 
 def test_latex_names_its_pairs_and_has_booktabs_rules() -> None:

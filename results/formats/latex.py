@@ -13,8 +13,8 @@ _SPECIAL = {
     "†": r"\dag{}", "°": r"$^\circ$", "×": r"$\times$", "−": "$-$", "≥": r"$\geq$", "≤": r"$\leq$",
 }  # fmt: skip
 
-
 ROWS = 40  # about what a page holds
+HEADING = 2  # rows that the heading of a group and the space above it take
 
 
 def render(document: Document) -> str:
@@ -32,14 +32,16 @@ def render(document: Document) -> str:
 def _split(grid: Grid) -> list[Grid]:
     # Where a page ends: between groups, and within one only where it alone is longer.
     parts: list[list[int]] = [[]]
-    for _, places in groupby(range(len(grid.rows)), key=lambda place: grid.groups[place]):
-        group = list(places)
-        if parts[-1] and len(parts[-1]) + len(group) > ROWS:
-            parts.append([])
-        for start in range(0, len(group), ROWS):
-            parts[-1] += group[start : start + ROWS]
-            if start + ROWS < len(group):
+    left = ROWS
+    for title, places in groupby(range(len(grid.rows)), key=lambda place: grid.groups[place]):
+        group, heading = list(places), HEADING * bool(title)
+        while group:
+            if parts[-1] and heading + len(group) > left:
                 parts.append([])
+                left = ROWS
+            fitting, group = group[: left - heading], group[left - heading :]
+            parts[-1] += fitting
+            left -= heading + len(fitting)
     return [
         replace(
             grid,
