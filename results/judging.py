@@ -108,14 +108,15 @@ def _judge_settings(settings: pd.DataFrame, validator: str) -> tuple[int, float,
 def average(by_pair: pd.DataFrame) -> pd.DataFrame:
     """One row a validator: means over pairs, sums of counts, the worst of all, and the test against the last step.
 
-    Adds pairs (their number), less_than_last (mean difference of regrets, its p of a paired t-test over pairs after
-    Holm; NaN for fewer than `FEWEST_PAIRS`) and p_holm.
+    Adds pairs and settings_pairs (of how many the means of steps and of settings are), less_than_last (mean difference
+    of regrets, its p of a paired t-test over pairs after Holm; NaN for fewer than `FEWEST_PAIRS`) and p_holm.
     """
     groups = by_pair.groupby("validator", sort=False)
     means = groups[["correlation", "regret", "settings_correlation", "settings_regret"]].mean()
     sums = groups[["runs", "settings"]].sum()
     regrets = by_pair.pivot(index="pair", columns="validator", values="regret")
-    rows = means.join(sums).assign(worst=groups["worst"].max(), pairs=groups.size())
+    counts = {"pairs": groups["regret"].count(), "settings_pairs": groups["settings_regret"].count()}
+    rows = means.join(sums).assign(worst=groups["worst"].max(), **counts)
     differences, p_values = {}, {}
     for name in rows.index:
         shared = regrets[[LAST, name]].dropna() if name != LAST and LAST in regrets else regrets[:0]
@@ -124,4 +125,4 @@ def average(by_pair: pd.DataFrame) -> pd.DataFrame:
             differences[name], p_values[name] = estimate.mean, estimate.p_value
     adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     rows = rows.assign(less_than_last=pd.Series(differences), p_holm=pd.Series(adjusted)).reset_index()
-    return rows[[*COLUMNS, "pairs", "less_than_last", "p_holm"]]
+    return rows[[*COLUMNS, *counts, "less_than_last", "p_holm"]]

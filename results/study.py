@@ -1,6 +1,6 @@
 """The validator study: what choosing without target labels costs, over every run that is recorded."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,16 @@ from results.words import fraction, p_value
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-HEADINGS = ["validator", "runs", "rank corr.", "regret", "worst", "settings", "rank corr.", "regret"]
+HEADINGS = [
+    "validator",
+    "runs",
+    "rank corr. of steps",
+    "regret of steps",
+    "worst",
+    "settings",
+    "rank corr. of settings",
+    "regret of settings",
+]
 
 
 def make_study(client: "MlflowClient", request: Request) -> Table:
@@ -58,7 +67,8 @@ def make_study(client: "MlflowClient", request: Request) -> Table:
         sentences=put_into_words(overall, by_pair),
         notes=[
             "regret: target accuracy of the best step of a run less that of the step that a validator chooses; worst: "
-            "the largest of a run; mean over runs, then over pairs",
+            "the largest of a run; mean over runs, then over the pairs that it has scores of, whose number stands in "
+            "brackets: means over different pairs do not rank",
             "rank corr.: Spearman's, of a validator's score with target accuracy over the steps of a run, mean over "
             "runs; and over settings, which are runs that differ in their seed alone, at their last step; one that "
             "lost a run is left out",
@@ -78,16 +88,19 @@ def put_into_words(overall: pd.DataFrame, by_pair: pd.DataFrame) -> list[str]:
     lines = []
     steps = overall[overall["runs"] > 0].set_index("validator")
     if len(steps) > 1:
-        least, safest = str(steps["regret"].idxmin()), str(steps["worst"].idxmin())
-        wins = by_pair[by_pair["runs"] > 0].sort_values("regret", kind="stable").drop_duplicates("pair")["validator"]
-        often = wins.value_counts()
+        pairs = steps["pairs"].max()
+        everywhere = steps[steps["pairs"] == pairs]
+        least, safest = str(everywhere["regret"].idxmin()), str(everywhere["worst"].idxmin())
+        ranked = by_pair[by_pair["validator"].isin(everywhere.index) & (by_pair["runs"] > 0)]
+        regrets = ranked["regret"].round(9)
+        wins = ranked["validator"][regrets == regrets.groupby(ranked["pair"]).transform("min")].value_counts()
         lines.append(
-            f"which step? over {steps['runs'].max():.0f} runs on {steps['pairs'].max():.0f} pairs {_name(least)} has "
-            f"the smallest mean regret, {fraction(steps['regret'][least])} "
+            f"which step? over {steps['runs'].max():.0f} runs, of the {len(everywhere)} with scores on all {pairs} "
+            f"pairs {_name(least)} has the smallest mean regret, {fraction(steps['regret'][least])} "
             f"({fraction(steps['worst'][least])} at worst), and "
             f"{_name(safest)} the smallest at worst, {fraction(steps['worst'][safest])}; the last step has "
             f"{fraction(steps['regret'].get(LAST, np.nan))} ({fraction(steps['worst'].get(LAST, np.nan))} at worst); "
-            f"smallest of a pair most often: {_name(str(often.index[0]))}, on {often.iloc[0]} of {len(wins)}"
+            f"smallest of a pair, alone or with others, most often: {_name(str(wins.index[0]))}, on {wins.iloc[0]}"
         )
         shown = steps[steps["p_holm"] < LEVEL]
         if steps["p_holm"].isna().all():
@@ -100,13 +113,16 @@ def put_into_words(overall: pd.DataFrame, by_pair: pd.DataFrame) -> list[str]:
             lines.append(f"{_name(str(name))}: regret {side} the last step's by {size} ({p_value(row['p_holm'])})")
     settings = overall[overall["settings"] > 0].set_index("validator")
     if len(settings):
+        pairs = settings["settings_pairs"].max()
+        settings = settings[settings["settings_pairs"] == pairs]
         least, most = (
             str(settings["settings_regret"].idxmin()),
             str(settings["settings_correlation"].idxmax()),
         )
         lines.append(
-            f"which setting? among {settings['settings'].max():.0f} settings {_name(least)} has the smallest mean "
-            f"regret, {fraction(settings['settings_regret'][least])}, and {_name(most)} the largest rank correlation, "
+            f"which setting? among {settings['settings'].max():.0f} settings, of the {len(settings)} with scores on "
+            f"all {pairs} pairs {_name(least)} has the smallest mean regret, "
+            f"{fraction(settings['settings_regret'][least])}, and {_name(most)} the largest rank correlation, "
             f"{fraction(settings['settings_correlation'][most])}"
         )
     return lines or ["no run has enough evaluations, and no pair enough settings: nothing is judged"]
@@ -120,12 +136,17 @@ def _tabulate(title: str, frame: pd.DataFrame, by: str) -> Grid:
     rows = [
         [
             _name(row["validator"]),
-            str(row["runs"]),
+            _count(row, "runs", "pairs"),
             *(fraction(row[name]) for name in ("correlation", "regret", "worst")),
-            str(row["settings"] or ""),
+            _count(row, "settings", "settings_pairs"),
             *(fraction(row[name]) for name in ("settings_correlation", "settings_regret")),
         ]
         for row in frame.to_dict("records")
     ]
     groups = [str(value) for value in frame[by]] if by in frame else [by] * len(rows)
-    return Grid(title, HEADINGS, rows, 1, groups)
+    counted = [f"{name} (pairs)" if name in ("runs", "settings") and "pairs" in frame else name for name in HEADINGS]
+    return Grid(title, counted, rows, 1, groups)
+
+
+def _count(row: dict[Any, Any], name: str, pairs: str) -> str:
+    return f"{row[name]} ({row[pairs]})" if row[name] and pairs in row else str(row[name] or "")

@@ -1,13 +1,15 @@
 """The validator study, of made-up runs."""
 
+import math
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from results import study
+from results.judging import average
 from results.reading import RecordedRuns
-from results.study import make_study
+from results.study import _tabulate, make_study, put_into_words
 from results.table import Request
 from tests.support.recorded_runs import describe_run, frame, make_curves
 
@@ -30,3 +32,33 @@ def test_what_trains_on_target_labels_or_goes_back_to_judge_another_is_left_out(
     overall = table.frames[""].set_index("validator")
     assert (overall["runs"]["last"], overall["regret"]["last"]) == (1, 0)  # accuracy rises to the last step
     assert set(table.frames["_pairs"]["pair"]) == {"a_to_b"}
+
+
+def judged(pair: str, validator: str, regret: float, settings: int = 0) -> dict[str, Any]:
+    of_steps = {"pair": pair, "validator": validator, "runs": 3, "correlation": 0.5, "regret": regret, "worst": regret}
+    among = (0.5, regret) if settings else (math.nan, math.nan)
+    of_settings = dict(zip(("settings_correlation", "settings_regret"), among, strict=True))
+    return of_steps | {"settings": settings} | of_settings
+
+
+def test_means_over_fewer_pairs_are_marked_and_rank_with_none() -> None:
+    """DEV was scored on the easy pair alone, where it is no better than the others."""
+    by_pair = pd.DataFrame(
+        [
+            judged("easy", "last", 0.01),
+            judged("easy", "dev", 0.01, 5),
+            judged("easy", "mixval", 0.01, 5),
+            judged("hard", "last", 0.3),
+            judged("hard", "mixval", 0.2, 5),
+        ]
+    )
+    overall = average(by_pair)
+    step, _, setting = put_into_words(overall, by_pair)
+    assert step.startswith("which step? over 6 runs, of the 2 with scores on all 2 pairs mixval has the smallest mean")
+    assert step.endswith("smallest of a pair, alone or with others, most often: mixval, on 2")
+    assert "of the 1 with scores on all 2 pairs mixval has the smallest mean regret" in setting
+    grid = _tabulate("over all pairs", overall, "mean over pairs")
+    assert len(set(grid.headings)) == len(grid.headings)
+    assert {row[0]: (row[1], row[5]) for row in grid.rows} == {
+        "last": ("6 (2)", ""), "dev": ("3 (1)", "5 (1)"), "mixval": ("6 (2)", "10 (2)"),
+    }  # fmt: skip

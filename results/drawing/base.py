@@ -46,7 +46,8 @@ class Material:
     runs: pd.DataFrame
     """One row a finished run of which a step is reported: the columns of `read_runs`, `name_cells` and `selecting`."""
     cells: pd.DataFrame
-    """One row a cell: the columns of `summarise` and `compare`."""
+    """One row a cell: the columns of `summarise` and `compare`; of the study those of `judge`, of the atlas those of
+    `compare_families`."""
     curves: pd.DataFrame
     """Columns run_id, step, metric, value."""
     read_evaluations: Callable[[str], dict[str, np.ndarray] | None]

@@ -33,7 +33,8 @@ def draw(material: Material) -> Iterator[tuple[str, Figure]]:
             axis.axvline(0, color=GREY, linewidth=1, linestyle="--")
             axis.set_xlabel(heading)
             axis.grid(axis="y", visible=False)
-        panels[0].set_yticks(range(len(overall)), [name.replace("_", " ") for name in overall["validator"]])
-        pairs = by_pair["pair"].nunique()
-        figure.suptitle(f"a dot a pair ({pairs}), a bar their mean; the smallest mean regret on top", x=0.01, ha="left")
+        named = zip(overall["validator"], overall["pairs"], strict=True)
+        panels[0].set_yticks(range(len(overall)), [f"{name.replace('_', ' ')} ({pairs})" for name, pairs in named])
+        heading = "a dot a pair (their number), a bar their mean; the smallest mean regret on top"
+        figure.suptitle(heading, x=0.01, ha="left")
     yield "study", figure
