@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.record import names
-from experiments.validators import LAST, VALIDATORS
+from experiments.validators import LAST, VALIDATORS, choose_largest
 from results.paired import estimate_paired
 from results.statistics import holm
 
@@ -66,12 +66,16 @@ def judge_steps(scores: pd.DataFrame, validator: str) -> pd.DataFrame:
 
 
 def choose_steps(scores: pd.Series) -> list[tuple[str, int]]:
-    """Run and step of each run's largest score: of equal ones the later step, as `select` has it.
+    """Run and step of each run's largest score, as `select` chooses.
 
     Args:
-        scores: indexed by run_id and step, in their order.
+        scores: indexed by run_id and step.
     """
-    return list(scores.dropna()[::-1].groupby("run_id").idxmax())  # the first of the reversed rows
+    by_run: dict[str, dict[int, float]] = {}
+    given = scores.dropna()
+    for (run_id, step), score in zip(given.index, given, strict=True):
+        by_run.setdefault(run_id, {})[step] = score
+    return [(run_id, choose_largest(of_run)) for run_id, of_run in by_run.items()]
 
 
 def key_settings(runs: pd.DataFrame) -> pd.Series:

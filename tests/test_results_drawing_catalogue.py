@@ -18,6 +18,7 @@ from results.drawing import FIGURES
 from results.drawing.base import Material, to_png, to_svg
 from results.drawing.ranks import list_cliques, rank
 from results.drawing.validators import choose_all
+from results.judging import judge, score_steps
 from results.statistics import compare
 from tests.support.recorded_runs import describe_run, describe_table, make_curves, make_evaluations, make_shown, report
 
@@ -212,6 +213,14 @@ def test_schedules_stand_over_the_accuracy_they_gave() -> None:
     assert [line.get_ydata()[0] for line in right.lines if line.get_linestyle() == "--"] == [  # type: ignore[index]
         pytest.approx(0.6), 1.0,
     ]  # fmt: skip
+
+
+def test_what_the_study_has_judged_is_drawn_as_it_is() -> None:
+    table = material(*many())
+    by_pair = judge(table.runs, score_steps(table.curves), "pair").assign(regret=0.125)
+    [(_, figure)] = FIGURES["study"](replace(table, cells=by_pair))
+    [*_, bar] = figure.axes[0].lines[:-1]
+    assert list(bar.get_xdata()) == [0.125]  # type: ignore[arg-type]
 
 
 SURE = ("negative_entropy", "information_maximisation", "nuclear_norm")

@@ -6,8 +6,8 @@ import pytest
 from scipy import stats
 
 from experiments.record import names
-from experiments.validators import LAST
-from results.judging import average, judge, judge_steps, score_steps
+from experiments.validators import LAST, VALIDATORS, select
+from results.judging import average, choose_steps, judge, judge_steps, score_steps
 from tests.support.recorded_runs import describe_run, report
 
 
@@ -39,6 +39,14 @@ def test_the_later_step_wins_a_tie() -> None:
     scores = make_scores(runs=1, steps=3)
     scores[names.TARGET_ACCURACY], scores["nuclear_norm"] = [0.9, 0.1, 0.5], [1.0, 1.0, 0.0]
     assert judge_steps(scores, "nuclear_norm")["regret"].item() == pytest.approx(0.8)
+
+
+def test_a_figure_and_a_table_choose_the_same_step_of_a_tie() -> None:
+    index = pd.MultiIndex.from_product([["a", "b"], [30, 10, 20]], names=["run_id", "step"])  # in no order
+    scores = pd.Series([1.0, 2.0, 2.0, 3.0, 3.0, np.nan], index=index)
+    assert choose_steps(scores) == [("a", 20), ("b", 30)]
+    curve = VALIDATORS["nuclear_norm"].curve
+    assert select({step: {curve: float(score)} for (_, step), score in scores[:3].items()}, "nuclear_norm") == 20  # type: ignore[misc]
 
 
 def described(pair: str, alphas: int, seeds: int = 2) -> list[dict[str, dict]]:

@@ -44,8 +44,8 @@ VALIDATORS: dict[str, Validator] = {
 SELECTIONS = (LAST, *VALIDATORS, TARGET_ORACLE)
 
 __all__ = [
-    "LAST", "SELECTIONS", "TARGET_ORACLE", "VALIDATORS", "Seen", "Validator", "curve_of", "find_validator",
-    "proxy_a_distance", "score_all", "score_steps", "select",
+    "LAST", "SELECTIONS", "TARGET_ORACLE", "VALIDATORS", "Seen", "Validator", "choose_largest", "curve_of",
+    "find_validator", "proxy_a_distance", "score_all", "score_steps", "select",
 ]  # fmt: skip
 
 
@@ -124,4 +124,9 @@ def select(scores: Mapping[int, Mapping[str, float]], selection: str) -> int:
     curve = curve_of(selection)
     if any(curve not in values for values in scores.values()):
         raise BadInput(f"selection {selection} needs {curve}, which was not recorded")
-    return max(scores, key=lambda step: (scores[step][curve], step))
+    return choose_largest({step: values[curve] for step, values in scores.items()})
+
+
+def choose_largest(scores: Mapping[int, float]) -> int:
+    """The step of the largest score: of equal ones the later."""
+    return max(scores, key=lambda step: (scores[step], step))

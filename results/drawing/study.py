@@ -12,8 +12,10 @@ from results.judging import average, judge, score_steps
 
 def draw(material: Material) -> Iterator[tuple[str, Figure]]:
     """What choosing a step by each validator costs, and how its score ranks steps; target_only left out."""
-    runs = material.runs[material.runs["method"] != UPPER]
-    by_pair = judge(runs, score_steps(material.curves[material.curves["run_id"].isin(runs.index)]), "pair")
+    by_pair = material.cells
+    if "validator" not in by_pair:  # of another table than the study
+        runs = material.runs[material.runs["method"] != UPPER]
+        by_pair = judge(runs, score_steps(material.curves[material.curves["run_id"].isin(runs.index)]), "pair")
     by_pair = by_pair[by_pair["runs"] > 0]
     if by_pair.empty:
         return

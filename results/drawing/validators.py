@@ -9,7 +9,7 @@ from experiments.record import names
 from experiments.validators import LAST, VALIDATORS
 from results.cells import UPPER
 from results.drawing.base import GREY, Material, colour_methods, styled
-from results.judging import choose_steps
+from results.judging import choose_steps, score_steps
 from results.words import fraction, title_method
 
 COLUMNS = 4
@@ -59,13 +59,11 @@ def choose_all(curves: pd.DataFrame) -> pd.DataFrame:
     Args:
         curves: columns run_id, step, metric, value.
     """
-    by_step = curves.pivot_table(index=["run_id", "step"], columns="metric", values="value", aggfunc="last")
-    if names.TARGET_ACCURACY not in by_step:
+    scores = score_steps(curves)
+    if scores.empty:
         return pd.DataFrame()
-    by_step = by_step.dropna(subset=[names.TARGET_ACCURACY]).sort_index()
-    accuracy = by_step[names.TARGET_ACCURACY]
-    chosen = {"oracle": accuracy.groupby("run_id").max(), LAST: accuracy.groupby("run_id").last()}
-    for name, validator in VALIDATORS.items():
-        if validator.curve in by_step:
-            chosen[name] = accuracy[choose_steps(by_step[validator.curve])].droplevel("step")
+    accuracy = scores[names.TARGET_ACCURACY]
+    chosen = {"oracle": accuracy.groupby("run_id").max()}
+    for name in (LAST, *(name for name in VALIDATORS if name in scores)):
+        chosen[name] = accuracy[choose_steps(scores[name])].droplevel("step")
     return pd.DataFrame(chosen)
