@@ -22,12 +22,12 @@ FEW_SEEDS = f"n < {FEWEST_SEEDS}"
 def fraction(value: float) -> str:
     """Three decimals without the leading zero, as the papers print accuracies; empty for NaN.
 
-    >>> fraction(0.5225), fraction(-0.04), fraction(1.0), fraction(float("nan"))
-    ('.522', '-.040', '1.000', '')
+    >>> fraction(0.5225), fraction(-0.04), fraction(1.0), fraction(-0.0004), fraction(float("nan"))
+    ('.522', '-.040', '1.000', '.000', '')
     """
     if math.isnan(value):
         return ""
-    text = f"{value:.3f}"
+    text = f"{value:z.3f}"  # z: no -0
     return text.replace("0.", ".", 1) if abs(float(text)) < 1 else text
 
 
@@ -137,7 +137,8 @@ def _more_seeds(cell: dict[Any, Any]) -> str:
     more = cell["n_required"] - cell["n_paired"]
     if not more > 0:
         return ""
-    return f"; a claim would need {more:.0f} seeds more" if more < 1000 else "; no number of seeds would show so little"
+    told = f"{more:.0f}" if more < 1000 else "at least 1,000"
+    return f"; to show such a difference four times in five takes {told} seeds more"  # the power
 
 
 def p_value(value: float) -> str:

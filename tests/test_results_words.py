@@ -35,6 +35,7 @@ def test_the_examples_in_the_docstrings_hold() -> None:
 def test_a_fraction_is_its_number_to_three_decimals(value: float) -> None:
     assert float(fraction(value)) == pytest.approx(value, abs=0.0005001)
     assert not fraction(value).startswith(("0.", "-0."))
+    assert fraction(value) != "-.000"
 
 
 @pytest.mark.parametrize(("centre", "side"), [(0.7, "above"), (0.3, "below")])
@@ -46,10 +47,12 @@ def test_ten_seeds_make_a_claim(centre: float, side: str) -> None:
     )
 
 
-def test_with_five_seeds_it_is_said_how_many_more_a_claim_would_need() -> None:
+def test_with_five_seeds_it_is_said_how_many_more_would_show_it_again() -> None:
     [sentence] = sentences({"source_only": (0.5,) * 5, "dann": spread(0.7, 5)})
     assert "DANN is above source only by .200" in sentence
-    assert sentence.endswith("; a claim would need 5 seeds more")
+    assert sentence.endswith("; to show such a difference four times in five takes 5 seeds more")
+    [sentence] = sentences({"source_only": (0.5,) * 5, "dann": (0.4, 0.601, 0.45, 0.55, 0.5)})
+    assert sentence.endswith("; to show such a difference four times in five takes at least 1,000 seeds more")
 
 
 def test_fewer_than_five_seeds_give_no_verdict() -> None:
