@@ -52,6 +52,16 @@ def test_each_panel_shows_its_curves() -> None:
     assert "n = 3 seeds" in figure.get_suptitle()
 
 
+def test_a_band_of_accuracies_stays_between_none_and_all() -> None:
+    runs, curves = toy()
+    is_accuracy = curves["metric"] == "target_accuracy"
+    values = dict(zip(runs.index, [0.0, 0.0, 0.3, 1.0, 1.0, 0.7], strict=True))
+    curves.loc[is_accuracy, "value"] = curves["run_id"].map(values)
+    target = draw_curves(runs, curves, "a → b").axes[0]
+    heights = np.concatenate([band.get_paths()[0].vertices[:, 1] for band in target.collections])
+    assert (heights.min(), heights.max()) == (0, 1)
+
+
 def test_ln_2_is_inside_the_panel_even_for_a_small_domain_loss() -> None:
     runs, curves = toy()
     curves.loc[curves["metric"] == "domain_loss", "value"] = 0.01

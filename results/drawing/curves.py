@@ -61,6 +61,8 @@ def draw_curves(runs: pd.DataFrame, curves: pd.DataFrame, title: str, chance: fl
                 if line["method"].iloc[0] in crowded:
                     continue
                 low, high = line["mean"] - line["sd"], line["mean"] + line["sd"]
+                if metric != names.DOMAIN_LOSS:  # no accuracy lies outside
+                    low, high = low.clip(0, 1), high.clip(0, 1)
                 axis.fill_between(line["step"], low, high, color=looks[str(name)]["color"], alpha=0.18, linewidth=0)
         if chance is not None:
             for axis in panels[0]:
