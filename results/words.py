@@ -114,7 +114,7 @@ def _judge(cell: dict[Any, Any]) -> str:
         return f"- source only = {fraction(difference)}, with fewer than {FEWEST_SEEDS} seeds no verdict {evidence}"
     if verdict == NOT_SHOWN:
         return f"is not shown to differ from source only: {fraction(difference)} {evidence}{_more_seeds(cell)}"
-    return f"is {verdict} source only by {fraction(abs(difference))} {evidence}{_more_seeds(cell)}"
+    return f"is {verdict} source only by {fraction(abs(difference))} {evidence}"
 
 
 def describe_gapless(cells: pd.DataFrame) -> list[str]:
