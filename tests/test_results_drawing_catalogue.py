@@ -243,6 +243,14 @@ def test_what_each_validator_chooses() -> None:
     )
 
 
+def test_a_heading_keeps_its_distance_from_the_panel_above() -> None:
+    [figure] = drawn("validators", *describe_table(TARGETS)).values()
+    FigureCanvasAgg(figure).draw()
+    for above, below in zip(figure.axes, figure.axes[4:], strict=False):
+        distance = above.get_tightbbox().y0 - below._left_title.get_window_extent().y1
+        assert distance > 0.08 * figure.dpi  # inches
+
+
 def test_ranks_by_hand() -> None:
     # Demšar (2006), table 5a: the critical difference of q = 2.343, k = 3 of two-tailed Nemenyi at .05.
     scores = pd.DataFrame({"a": [0.9, 0.8, 0.9], "b": [0.8, 0.7, 0.9], "c": [0.1, 0.1, 0.1]})

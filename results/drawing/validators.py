@@ -26,7 +26,7 @@ def draw(material: Material) -> Iterator[tuple[str, Figure]]:
         scorers = [str(name) for name in chosen if name != "oracle"]
         with styled():
             rows = -(-len(scorers) // COLUMNS)
-            figure = Figure(figsize=(2.4 * min(len(scorers), COLUMNS) + 0.5, 2.9 * rows + 0.4), layout="constrained")
+            figure = Figure(figsize=(2.4 * min(len(scorers), COLUMNS) + 0.5, 3.15 * rows + 0.4), layout="constrained")
             grid = figure.subplots(rows, min(len(scorers), COLUMNS), squeeze=False, sharex=True, sharey=True)
             panels = grid.flat[: len(scorers)]
             for axis in grid.flat[len(scorers) :]:
