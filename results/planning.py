@@ -17,6 +17,7 @@ from experiments.record.folder import folder_of, is_finished, read_status
 from results.catalogue import TABLES
 
 BUDGETS = {"quick": 3, "full": 10}  # seeds: a look, and enough for a claim
+STATES = ("finished", "failed", "killed", "running", "missing")
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Planned:
     hash: str
     title: str
     status: str
-    """finished, failed, killed, running, or missing."""
+    """Of `STATES`."""
     train_time_s: float | None = None
     """Of a finished run."""
 
@@ -70,9 +71,9 @@ def describe_plan(plan: Sequence[Planned]) -> list[str]:
             known.setdefault(run.kind, []).append(run.train_time_s)
     for kind in dict.fromkeys(run.kind for run in plan):
         runs = [run for run in plan if run.kind == kind]
-        counts = {status: sum(run.status == status for run in runs) for status in dict.fromkeys(r.status for r in runs)}
+        counts = {status: sum(run.status == status for run in runs) for status in STATES}
         time = f", {median(known[kind]):.0f} s a run" if kind in known else ""
-        lines.append(f"{kind}: {', '.join(f'{count} {status}' for status, count in counts.items())}{time}")
+        lines.append(f"{kind}: {', '.join(f'{count} {status}' for status, count in counts.items() if count)}{time}")
     rest = [run for run in plan if run.status != "finished"]
     if not rest:
         return [*lines, f"all {len(plan)} runs are finished"]

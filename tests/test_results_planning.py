@@ -51,6 +51,12 @@ def test_what_is_there_is_told_from_what_is_missing(tmp_path: Path, monkeypatch:
     ]
 
 
+def test_the_states_of_a_kind_stand_in_one_order() -> None:
+    states = ("missing", "running", "finished", "missing", "failed")
+    [line, *_] = describe_plan([Planned(A, f"dann moons seed {seed}", state) for seed, state in enumerate(states)])
+    assert line == "dann moons: 1 finished, 1 failed, 1 running, 2 missing"
+
+
 def test_one_experiment_is_a_plan_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRL_RUNS", str(tmp_path))
     answer(monkeypatch, f"pair                        moons\nhash                        {A}\n")
