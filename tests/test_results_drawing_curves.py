@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 
+from experiments.methods import METHODS
+from results.cells import NAMED
 from results.drawing.base import colour_methods, to_png
 from results.drawing.curves import average_curves, draw_curves
 from results.drawing.run_curves import draw_run
@@ -92,6 +94,8 @@ def test_a_method_keeps_its_colour_and_no_two_share_one() -> None:
     first, second = colour_methods(["dann", "source_only"]), colour_methods(["mdd", "cdan", "dann", "target_only"])
     assert first["dann"] == second["dann"]
     assert len(set(second.values())) == len(second) == 5
+    every = colour_methods([*METHODS, *NAMED.values()])
+    assert len(set(every.values())) == len(every)
 
 
 def test_many_variants_of_a_method_are_told_apart_by_colour() -> None:

@@ -14,9 +14,13 @@ from experiments.record import names
 from results.cells import LOWER, UPPER
 from results.words import title_pair
 
-# Okabe and Ito's palette (2008); a method has the same colour in every figure.
+# Okabe and Ito's palette (2008), then some of Paul Tol's, as many as there are methods; a method has the same colour in
+# every figure.
 _METHOD_COLOURS = {LOWER: "#E69F00", "dann": "#0072B2", UPPER: "#009E73"}
-_MORE_COLOURS = ("#CC79A7", "#D55E00", "#56B4E9", "#000000", "#882255", "#999933", "#332288", "#88CCEE")
+_MORE_COLOURS = (
+    "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#882255", "#999933", "#332288", "#88CCEE", "#661100", "#DDCC77",
+    "#AA4499",
+)  # fmt: skip
 DOMAIN_COLOURS = ("#0072B2", "#D55E00")  # source, target
 # Paul Tol's muted scheme and black: ten classes.
 CLASS_COLOURS = (
