@@ -69,8 +69,8 @@ def usps_to_mnist() -> Experiment:
 def mnist_usps(seeds: int = 5) -> list[Experiment]:
     """Both directions, every deep method.
 
-    Measured (n = 5, BNM 4), MNIST → USPS and USPS → MNIST: source only .809 ± .007 and .701 ± .046, DANN .883 and
-    .956, CDAN .923 and .948, CDAN+E .919 and .938, MCC .942 and .924, DALN .914 and .927, BNM .902 and .932,
+    Measured (n = 5), MNIST → USPS and USPS → MNIST: source only .809 ± .007 and .701 ± .046, DANN .883 and
+    .956, CDAN .923 and .948, CDAN+E .919 and .938, MCC .942 and .924, DALN .914 and .927, BNM .902 and .937,
     MCD .871 and .844, MMD .841 and .799, CORAL .815 and .731, target only .968 and .993; MDD diverges in every
     seed. 15 to 45 seconds a run on an H200, DALN and BNM one to four minutes; nine minutes on each of two busy cores.
     """
