@@ -190,7 +190,8 @@ def _choose(experiment: Experiment, path: str, base: type, word: str) -> tuple[E
         chosen = find(word) if ":" in word else CHOICES[base].get(word)
         if chosen is None:
             raise unknown(path, word, CHOICES[base])
-        if chosen is base or (isinstance(chosen, type) and base is not Schedule and not hasattr(chosen, "name")):
+        is_kind = isinstance(chosen, type) and issubclass(chosen, base)
+        if is_kind and (chosen is base or (base is not Schedule and not hasattr(chosen, "name"))):
             raise BadInput(f"{path} must be a kind of {base.__name__} that has a name, got {word}")
         if base is Method and isinstance(chosen, type) and issubclass(chosen, Method):
             return _checked(path, lambda: with_method(experiment, chosen)), None

@@ -16,6 +16,7 @@ from sweeps import study as studies
 from sweeps.pruning import plan_stages
 from sweeps.report import describe_pruning, draw_sample
 from sweeps.study import Study, holding, journal_of, open_study, read_scores, suggested
+from sweeps.sweep import Search
 from tests.support.small_runs import after, small_moons
 from tests.support.small_sweeps import RECIPE, LastFirst, Pretend, drive, pretend, small_sweep
 
@@ -32,8 +33,8 @@ def test_a_run_that_stops_and_goes_on_has_the_bits_of_one_that_does_not(runs, tm
         assert train_runs(members, until=until) == []
         for each in members:
             assert read_status(folder_of(each.hash))["status"] == "RUNNING"
-            assert "source_accuracy" in read_scores(each, until)
-            assert read_scores(each, until + 10) is None
+            assert "source_accuracy" in read_scores(each, until, Search())
+            assert read_scores(each, until + 10, Search()) is None
     train_runs(members)
     stopped = [read_json(folder_of(each.hash) / "result.json")["weights_sha256"] for each in members]
     monkeypatch.setenv("GRL_RUNS", str(tmp_path / "at once"))
@@ -82,7 +83,7 @@ def test_the_median_decides_on_the_recorded_objective_and_pruned_runs_stop_there
         assert trial.state.name in ("COMPLETE", "PRUNED")
         members = sweep.experiments(suggested(sweep, trial))
         for mark, value in trial.intermediate_values.items():
-            scores = [read_scores(run, None if mark == 10 else mark * 5) for run in members]
+            scores = [read_scores(run, None if mark == 10 else mark * 5, sweep.search) for run in members]
             assert value == statistics.fmean(each["information_maximisation"] for each in scores)
     for trial in pruned:
         last = max(trial.intermediate_values)

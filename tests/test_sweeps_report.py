@@ -52,7 +52,7 @@ def test_the_report_says_what_was_measured(study):
     contenders = list_contenders(sweep, optuna_study, 2)
     train_runs([run for contender in contenders for run in contender.runs])
     document = describe_study(sweep, optuna_study, contenders)
-    values = [read_last(run)["target_accuracy"] for run in contenders[0].runs]
+    values = [read_last(run, sweep.search)["target_accuracy"] for run in contenders[0].runs]
     said = " ".join([*document.sentences, *document.notes])
     assert f"on 2 fresh seeds it is {np.mean(values):.3f}" in said
     promised = optuna_study.best_trial.user_attrs["target_accuracy"]
