@@ -86,7 +86,8 @@ def mnist_usps(seeds: int = 5) -> list[Experiment]:
 def mnist_usps_cdan(seeds: int = 5) -> list[Experiment]:
     """Both directions as in the authors' command: anchors, DANN, CDAN and CDAN+E, fifty passes.
 
-    Not measured yet.
+    Not measured yet. Of ten passes (seed 0) CDAN+E has .943 on MNIST → USPS, and without the weights' gradient .941 and
+    .967 on USPS → MNIST; projected, as in `mnist_usps`, .923 and .949. The paper has .956 and .980.
     """
     reversed_ = {"alpha": RAMP, "domain_weight": 1.0, "warm_up": PASS}
     methods = (
