@@ -92,10 +92,11 @@ def list_sweeps() -> int:
 
 def run(launch: "Launch") -> int:
     from experiments.launch import check_all
-    from sweeps.study import completed, open_study
+    from sweeps.study import completed, draw_setting, open_study
     from sweeps.work import work_off_sweep
 
-    check_all([sweep.recipe for sweep in launch.sweeps])  # said once, before any process starts
+    # Said once, before any study is begun and any process starts.
+    check_all([each for sweep in launch.sweeps for each in (sweep.recipe, draw_setting(sweep))])
     how, exit_code = launch.how, 0
     for sweep in launch.sweeps:
         outcome = work_off_sweep(

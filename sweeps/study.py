@@ -236,8 +236,7 @@ class Study:
         self._seed_sampler()
         with self._journal.together():
             trial = self.study.ask()
-            asked: Any = GridTrial(trial) if self.sweep.search.sampler == "grid" else trial
-            experiment = self.sweep.suggest(self.sweep.recipe, asked)
+            experiment = _suggest(self.sweep, trial)
             runs = self.sweep.experiments(experiment)
             trial.set_user_attr(SHOWN, show_changes(self.sweep.recipe, experiment))
             trial.set_user_attr(RUNS, [run.hash for run in runs])
@@ -440,19 +439,30 @@ def show_changes(recipe: Experiment, experiment: Experiment) -> str:
     return ", ".join(parts) or "the recipe as it is"
 
 
+def draw_setting(sweep: Sweep) -> Experiment:
+    """An experiment that the sweep may suggest, drawn at random; no study keeps it."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=sweep.search.seed))
+    return _suggest(sweep, study.ask())
+
+
+def _suggest(sweep: Sweep, trial: Any) -> Experiment:
+    asked: Any = GridTrial(trial) if sweep.search.sampler == "grid" else trial
+    return sweep.suggest(sweep.recipe, asked)
+
+
 def suggested(sweep: Sweep, trial: FrozenTrial) -> Experiment:
     """The experiment of a trial, suggested again from its parameters in the journal.
 
     Raises:
         BadInput: the space is no longer that which the trial is from.
     """
-    fixed: Any = optuna.trial.FixedTrial(trial.params, trial.number)
-    asked: Any = GridTrial(fixed) if sweep.search.sampler == "grid" else fixed
+    fixed = optuna.trial.FixedTrial(trial.params, trial.number)
     space = f"sweep {sweep.name} has another space now than trial {trial.number} of study {sweep.study_name}"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of a value out of range: it is said below
-            experiment = sweep.suggest(sweep.recipe, asked)
+            experiment = _suggest(sweep, fixed)
     except ValueError as error:  # a parameter that it has not, or a choice that is none
         raise BadInput(f"{space}: {error}; give it another name") from None
     for name, before in trial.distributions.items():

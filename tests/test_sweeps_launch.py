@@ -200,6 +200,7 @@ def test_every_verb_answers_help_with_examples(capsys):
         (["replay", "demo", "--trial=3"], "sweep demo has no trial yet"),
         (["show", "demo", "--ordered"], "unknown option --ordered"),
         (["report", "demo", "--publish"], "unknown option --publish"),
+        (["run", "demo", "--method", "coral"], "coral"),
         (["status", "demo", "--steps", "40"], "start it with: python -m sweeps run demo --steps 40"),
         (["show", "demo"], "sweep demo has no trial yet; start it with: python -m sweeps run demo"),
     ],
@@ -207,6 +208,7 @@ def test_every_verb_answers_help_with_examples(capsys):
 def test_mistaken_commands_name_one_that_exists(runs, arguments, said):
     with pytest.raises(BadInput, match=said):
         main(arguments)
+    assert not (runs / "studies").exists()  # nothing is begun
 
 
 @pytest.mark.timeout(300)
