@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.record import names
@@ -79,6 +80,17 @@ def colour_methods(methods: Iterable[str]) -> dict[str, str]:
 def styled() -> AbstractContextManager[None]:
     """The style, for a `with` block around drawing."""
     return matplotlib.rc_context(_STYLE)  # pyright: ignore[reportArgumentType]  (its keys are strings)
+
+
+def share_panels(figure: Figure, count: int, columns: int) -> list[Axes]:
+    """So many panels in columns that share both axes; the lowest of each column has the numbers of x."""
+    grid = figure.subplots(-(-count // columns), columns, sharex=True, sharey=True, squeeze=False)
+    panels: list[Axes] = list(grid.flat)
+    for axis in panels[count:]:
+        axis.set_axis_off()
+    for axis in panels[count - columns : count]:
+        axis.tick_params(labelbottom=True)
+    return panels[:count]
 
 
 def to_png(figure: Figure, dpi: int = 150) -> bytes:

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from results.drawing.base import GREY, Material, colour_methods, styled
+from results.drawing.base import GREY, Material, colour_methods, share_panels, styled
 from results.words import count_seeds, describe_gapless, title_method, title_pair
 
 ACROSS = 4  # panels beside each other
@@ -31,15 +31,11 @@ def draw(material: Material) -> Iterator[tuple[str, Figure]]:
     with styled():
         size = 2.6 + max(2.4 * columns, 4.0), rows * (0.9 + 0.17 * lines) + 0.4
         figure = Figure(figsize=size, layout="constrained")
-        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
-        for axis, (_, cells) in zip(panels, methods, strict=False):
+        panels = share_panels(figure, len(methods), columns)
+        for axis, (_, cells) in zip(panels, methods, strict=True):
             draw_method(axis, cells.assign(line=cells["title"].map(pairs.index)), colours[cells["method"].iloc[0]])
             title = textwrap.fill(title_method(*cells.iloc[0][["method", "variant"]]), WIDEST_TITLE)
             axis.set_title(f"{title}\n{count_seeds(cells['n_gap'])}", loc="left")
-        for axis in panels[len(methods) :]:
-            axis.set_axis_off()
-        for axis in panels[len(methods) - columns : len(methods)]:  # the lowest of each column
-            axis.tick_params(labelbottom=True)
         panels[0].set_yticks(range(len(pairs)), pairs)
         panels[0].set_ylim(len(pairs) - 0.5, -0.5)
         labels = ["gap covered (0 source only, 1 target only), 95 % interval (Fieller)"]

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from experiments.record import names
 from experiments.validators import LAST, VALIDATORS
 from results.cells import UPPER
-from results.drawing.base import GREY, Material, colour_methods, styled
+from results.drawing.base import GREY, Material, colour_methods, share_panels, styled
 from results.judging import choose_steps, score_steps
 from results.words import fraction, title_method
 
@@ -25,12 +25,10 @@ def draw(material: Material) -> Iterator[tuple[str, Figure]]:
         methods, colours = runs["method"], colour_methods(runs["method"])
         scorers = [str(name) for name in chosen if name != "oracle"]
         with styled():
-            rows = -(-len(scorers) // COLUMNS)
-            figure = Figure(figsize=(2.4 * min(len(scorers), COLUMNS) + 0.5, 3.15 * rows + 0.4), layout="constrained")
-            grid = figure.subplots(rows, min(len(scorers), COLUMNS), squeeze=False, sharex=True, sharey=True)
-            panels = grid.flat[: len(scorers)]
-            for axis in grid.flat[len(scorers) :]:
-                axis.set_axis_off()
+            columns = min(len(scorers), COLUMNS)
+            rows = -(-len(scorers) // columns)
+            figure = Figure(figsize=(2.4 * columns + 0.5, 3.15 * rows + 0.4), layout="constrained")
+            panels = share_panels(figure, len(scorers), columns)
             low = float(chosen.to_numpy().min()) - 0.02
             for axis, scorer in zip(panels, scorers, strict=True):
                 axis.plot([low, 1.01], [low, 1.01], color=GREY, linewidth=1, linestyle="--")
@@ -42,10 +40,9 @@ def draw(material: Material) -> Iterator[tuple[str, Figure]]:
                 regret = float((chosen["oracle"] - chosen[scorer]).mean())
                 axis.set_title(f"{scorer.replace('_', ' ')}\nregret {fraction(regret)}", loc="left", fontsize=9.5)
                 axis.set_aspect("equal")
-            for axis in panels[-grid.shape[1] :]:  # the lowest of each column
-                axis.tick_params(labelbottom=True)
+            for axis in panels[-columns:]:
                 axis.set_xlabel("best step (oracle)")
-            for axis in grid[:, 0]:
+            for axis in panels[::columns]:
                 axis.set_ylabel("chosen step")
             handles, labels = panels[0].get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 6), fontsize=9)
