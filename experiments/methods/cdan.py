@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from experiments.errors import BadInput
 from experiments.identity import added
 from experiments.methods.base import Adversarial, Build, Network, Networks, Passed
-from grl.losses import AdversarialLoss, build_multilinear_map, conditional_domain_loss
+from grl.losses import (
+    AdversarialLoss,
+    MultilinearMap,
+    RandomisedMultilinearMap,
+    build_multilinear_map,
+    conditional_domain_loss,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +47,11 @@ class CDAN(Adversarial):
         return not self.entropy
 
     def heads(self, network: Network, width: int, classes: int) -> dict[str, Build]:
-        mapped = width * classes if width * classes <= self.limit else self.dimensions
-        return {
-            "multilinear_map": lambda: build_multilinear_map(
-                width, classes, limit=self.limit, dimensions=self.dimensions
-            ),
-            "domain_classifier": lambda: network.domain_head(mapped),
-        }
+        def join() -> MultilinearMap | RandomisedMultilinearMap:
+            return build_multilinear_map(width, classes, limit=self.limit, dimensions=self.dimensions)
+
+        mapped = width * classes if isinstance(join(), MultilinearMap) else self.dimensions
+        return {"multilinear_map": join, "domain_classifier": lambda: network.domain_head(mapped)}
 
     def adversary(self, networks: Networks, passed: Passed, alpha: float) -> AdversarialLoss:
         return conditional_domain_loss(
