@@ -1,5 +1,6 @@
 """Errors that a person caused and can mend: reported as one line, without a traceback."""
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
@@ -31,7 +32,12 @@ def is_ours(error: BaseException) -> bool:
 def run_command(main: Callable[[list[str]], int], arguments: Sequence[str]) -> int:
     """The exit code of `main(arguments)`; what a person can mend becomes one line on stderr."""
     try:
-        return main(list(arguments))
+        exit_code = main(list(arguments))
+        sys.stdout.flush()
+        return exit_code
+    except BrokenPipeError:  # the reader has seen enough: head, or a pager that was left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to come at exit
+        return 1
     except Exception as error:
         if not is_ours(error):
             raise

@@ -23,6 +23,7 @@ from experiments.options import (
     refuse_unknown,
     show_choices,
     show_fields,
+    show_group,
     split_options,
     vary,
 )
@@ -145,8 +146,7 @@ def _help(recipe: Recipe, parameters: dict[str, Any], experiment: Experiment, ho
     parts = [show_fields(experiment, program, " ".join((recipe.__doc__ or "").split())).rstrip(), show_choices()]
     if parameters:
         parts.append("options of the recipe:\n" + "\n".join(f"  --{n} (default: {v})" for n, v in parameters.items()))
-    _, _, fields = show_fields(how, program, "").partition("\n\n")
-    return "\n\n".join([*parts, f"how to run:\n{fields.rstrip()}"])
+    return "\n\n".join([*parts, show_group("how to run", how, program)])
 
 
 def vary_all(

@@ -226,6 +226,12 @@ def show_fields(default: Any, program: str, description: str) -> str:
     return said.getvalue()
 
 
+def show_group(title: str, default: Any, program: str) -> str:
+    """The help text of the fields of a dataclass instance that are a part of a command's options, under a title."""
+    _, _, fields = show_fields(default, program, "").partition("\n\n")
+    return f"{title}:\n{fields.rstrip()}"
+
+
 def show_choices() -> str:
     """The help text of the classes that can be chosen by name."""
     named = {"method": Method, "network": Network, "optimiser": Optimiser, "alpha, --lr": Schedule}

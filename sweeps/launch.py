@@ -10,7 +10,7 @@ from experiments.errors import BadInput, unknown
 from experiments.experiment import Experiment
 from experiments.identity import find
 from experiments.launch import How, vary_all
-from experiments.options import Option, list_leaves, read_fields, show_fields, split_options
+from experiments.options import Option, list_leaves, read_fields, show_choices, show_group, split_options
 from experiments.recipes.base import for_pair
 from sweeps.catalogue import SWEEPS
 from sweeps.sweep import Search, Sweep
@@ -57,9 +57,7 @@ def read_command(verb: str, name: str, arguments: Sequence[str]) -> Launch:
     several = len(sweeps) > 1
     modules = (name.partition(":")[0],) if ":" in name else ()
     if any(path == "help" for path, _ in options):
-        shown = {Search: sweeps[0].search, How: How(), Order: Order()}
-        texts = [show_fields(each, program, "") for each in (*(shown[part] for part in parts), sweeps[0].recipe)]
-        return Launch(sweeps, modules=modules, help="\n".join(texts))
+        return Launch(sweeps, modules=modules, help=_help(sweeps[0], parts, program))
     number, options = _take_number(verb, options)
     # --pair of another shape takes the network with it, so it comes before all other fields.
     pairs = [values[0] for path, values in options if path == "pair" and len(values) == 1]
@@ -82,6 +80,17 @@ def read_command(verb: str, name: str, arguments: Sequence[str]) -> Launch:
         typed = [word for path, values in [*pair, *naming] for word in (f"--{path.replace('_', '-')}", *values)]
         varied.append(dataclasses.replace(sweep, search=search, recipe=recipe, typed=shlex.join([name, *typed])))
     return Launch(varied, how, order, modules, number=number)
+
+
+def _help(sweep: Sweep, parts: Sequence[type], program: str) -> str:
+    groups = {
+        Search: ("options of the search", sweep.search),
+        How: ("how to run", How()),
+        Order: ("how to tell", Order()),
+        Experiment: ("fields of the recipe, of which --seed is the search's", sweep.recipe),
+    }
+    shown = [show_group(*groups[part], program) for part in (*parts, Experiment)]
+    return "\n\n".join([*shown, show_choices()])
 
 
 def _take_number(verb: str, options: Sequence[Option]) -> tuple[int | None, list[Option]]:

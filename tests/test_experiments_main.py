@@ -1,5 +1,9 @@
 """The command line of experiments, in process; what takes worker processes is tested beside the workers."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from experiments.__main__ import USAGE, VERBS, main
@@ -79,6 +83,16 @@ def test_ctrl_c_anywhere_is_exit_130(capsys):
         raise KeyboardInterrupt
 
     assert call("run moons", capsys, interrupted) == (130, "", "")
+
+
+@pytest.mark.parametrize("length", [10, 1_000_000])  # what a pipe and its buffer hold, and more
+def test_a_reader_that_has_seen_enough_is_no_error(length):
+    said = f"from experiments.errors import run_command; run_command(lambda _: print('x' * {length}) or 0, [])"
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run([sys.executable, "-c", said], stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert ended.stderr == b""
 
 
 def test_a_program_error_keeps_its_traceback():

@@ -131,7 +131,8 @@ def test_help_after_a_name_trains_nothing_and_lists_the_options(runs, capsys):
         said = capsys.readouterr().out
         assert said.startswith(f"usage: python -m sweeps {verb} NAME")
         assert "--objective" in said
-        assert ("--ordered" in said.partition("usage: python -m sweeps run demo")[2]) == (verb == "run")
+        assert ("--ordered" in said.partition("options of the search:")[2]) == (verb == "run")
+        assert "--method NAME: source_only, " in said
     assert not runs.exists()
 
 
