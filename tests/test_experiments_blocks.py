@@ -80,6 +80,17 @@ def test_members_share_batches_where_pair_and_seed_are_theirs(pair):
         expect_equal(trained, member, train_alone(experiment, each))
 
 
+def test_members_of_the_same_inputs_share_them_whatever_their_labels(pair):
+    """As where many runs turn one pair round, each with labels of its own."""
+    labels = (pair.source.labels + 1) % len(pair.class_names)
+    other = dataclasses.replace(pair, source=dataclasses.replace(pair.source, labels=labels))
+    experiments = [shallow(method=DANN(alpha=Constant(value=alpha))) for alpha in (0.1, 0.3)]
+    trained = train_together(experiments, [pair, other])
+    assert len(trained.program._batches["source"].seeds) == 1
+    assert trained.digest(0) == train_together(experiments[:1], pair).digest(0)
+    expect_equal(trained, 1, train_alone(experiments[1], other))
+
+
 def test_the_bits_do_not_depend_on_the_company(pair):
     experiments = [shallow(method=DANN(alpha=Constant(value=alpha)), batch_size=32) for alpha in (0.1, 0.3, 1.0)]
     experiments += [dataclasses.replace(each, seed=1) for each in experiments]

@@ -18,6 +18,7 @@ from experiments.optimisers import SGD
 from experiments.record import names
 from experiments.record.files import read_json
 from experiments.record.folder import folder_of, is_finished, read_points
+from experiments.training.evaluation import Samples, Taken
 from experiments.training.machine import AUTOMATIC
 from experiments.work.bundles import bundle
 from experiments.work.done import is_done
@@ -73,6 +74,21 @@ def test_the_pair_goes_back_with_the_labels_of_the_run(grid):
     assert torch.equal(back.evaluation.target_test.labels, measured.labels)
     # Of the true target labels nothing is reachable: all that has labels has those of the run, or the source's.
     assert torch.equal(back.reveal_target_labels("oracle").labels, there.source.labels)
+
+
+def test_pairs_of_one_program_keep_their_inputs_once(grid):
+    opened, taken = {}, Taken()
+    pairs = [open_pair(reverse(forward), opened) for forward in grid]
+    samples = [Samples(pair, pair.source.mean(), taken=taken) for pair in pairs]
+    alone = [Samples(pair, pair.source.mean()) for pair in pairs]
+    for name in ("source_test", "target_test", "unlabelled", "mixed", "training"):
+        splits = [getattr(each, name) for each in samples]
+        assert len({split.inputs.data_ptr() for split in splits}) == 1, name
+        for split, expected in zip(splits, (getattr(each, name) for each in alone), strict=True):
+            assert split.name == expected.name
+            assert torch.equal(split.inputs, expected.inputs)
+            assert torch.equal(split.labels, expected.labels)
+    assert any(not torch.equal(samples[0].source_test.labels, each.source_test.labels) for each in samples)
 
 
 def test_the_model_kept_is_that_of_the_best_step_on_what_was_held_out(grid):

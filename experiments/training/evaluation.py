@@ -6,6 +6,7 @@ what validators may look at is computed without them.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +32,9 @@ MIXED = 0.55  # share of the first of two inputs, whose class is then the larger
 
 Predict = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Inputs (N, ...) to features (M, N, F) and label logits (M, N, C) of M members, in evaluation mode."""
+
+Taken = dict[tuple[Any, ...], tuple[Tensor, ...]]
+"""Inputs by what they are and were taken of, and behind them the tensors that they were taken of."""
 
 
 class Evaluation(NamedTuple):
@@ -59,7 +63,30 @@ class Samples:
         validation: Places in the target's test split that choose in their stead; none where they may.
     """
 
-    def __init__(self, pair: DomainPair, mean: Tensor, reads: Reads = "source and target", crop: int | None = None):
+    def __init__(
+        self,
+        pair: DomainPair,
+        mean: Tensor,
+        reads: Reads = "source and target",
+        crop: int | None = None,
+        taken: Taken | None = None,
+    ):
+        """Take the samples.
+
+        Args:
+            pair: Whose they are.
+            mean: What the network subtracts from them.
+            reads: As of the method.
+            crop: As of the recipe.
+            taken: Of other pairs, which may be the same inputs with other labels, as where many runs turn a pair
+                round: the inputs of these are kept once. It is added to.
+        """
+        taken = {} if taken is None else taken
+
+        def share(made: Labelled, *of: Tensor) -> Labelled:
+            inputs, *_ = taken.setdefault((made.name, len(made), *map(id, of)), (made.inputs, *of))
+            return replace(made, inputs=inputs)
+
         self.mean, self.crop = mean, crop
         self.source_test, self.target_test = pair.evaluation.source_test, pair.evaluation.target_test
         if reads == "target labels":
@@ -70,10 +97,11 @@ class Samples:
             self.held_out, self.reported = (torch.arange(len(validation) + len(self.source_test))).tensor_split(
                 [len(validation)]
             )
-            self.source_test = join(validation, self.source_test)
-        self.unlabelled = sample(pair.target, UNLABELLED_SAMPLE)
-        self.mixed = mix(self.unlabelled)
-        self.training = sample(pair.source, FEATURE_SAMPLE)
+            both = validation.inputs, self.source_test.inputs
+            self.source_test = share(join(validation, self.source_test), *both)
+        self.unlabelled = share(sample(pair.target, UNLABELLED_SAMPLE), pair.target.inputs)
+        self.mixed = share(mix(self.unlabelled), self.unlabelled.inputs)
+        self.training = share(sample(pair.source, FEATURE_SAMPLE), pair.source.inputs)
         self.tested = [places(split, FEATURE_SAMPLE) for split in (self.source_test, self.target_test)]
         self.shown = self.tested[1][:SHOWN_SAMPLE]
         # The oracle chooses by the labels of training samples, unless they were trained on or are reported themselves.

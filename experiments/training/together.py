@@ -28,9 +28,9 @@ from experiments.networks import Network, Networks, build_networks
 from experiments.randomness import derive_seed
 from experiments.training.adversary import measure_adversary
 from experiments.training.alone import sample_shape
-from experiments.training.blocks import Blocks, steps_of_block
+from experiments.training.blocks import Blocks, name_stream, number, steps_of_block
 from experiments.training.diagnosis import examine_method
-from experiments.training.evaluation import Evaluation, Samples, evaluate
+from experiments.training.evaluation import Evaluation, Samples, Taken, evaluate
 from experiments.training.machine import AUTOMATIC, Machine, copy_to_cpu
 from experiments.training.replay import Drawn, Replayed, batches_of, tensors_of
 from grl.doctor import Verdict
@@ -184,18 +184,20 @@ class Together:
         self._means = {key: recipe.method.mean_of_inputs(each).to(self.device) for key, each in distinct.items()}
         on_cpu = self.device.type == "cpu"
         self._block = steps_of_block(recipe, math.prod(first.shape), len(opened[id(first)])) if on_cpu else 1
-        # In blocks, the batches of one pair and seed are drawn once for all members that see them.
-        members = list(zip(self._pairs, self._seeds, strict=True))
-        keys = [(id(pair), seed) if self._block > 1 else row for row, (pair, seed) in enumerate(members)]
+        members = [
+            (opened[id(pair)], self._means[id(pair)], seed) for pair, seed in zip(self._pairs, self._seeds, strict=True)
+        ]
+        # In blocks, what several members see is drawn once.
+        keys = [name_stream(*each) for each in members] if self._block > 1 else list(range(len(members)))
         streams = dict(zip(keys, members, strict=True))
         places = {key: place for place, key in enumerate(streams)}
         self._stream_of = [places[key] for key in keys]
         self._batches = {
             domain: StackedBatches(
-                [opened[id(pair)][domain] for pair, _ in streams.values()],
+                [number(splits[domain]) if self._block > 1 else splits[domain] for splits, _, _ in streams.values()],
                 recipe.batch_size // 2,
-                seeds=[derive_seed(seed, f"order/{domain}") for _, seed in streams.values()],
-                mean=[self._means[id(pair)] for pair, _ in streams.values()],
+                seeds=[derive_seed(seed, f"order/{domain}") for _, _, seed in streams.values()],
+                mean=[mean for _, mean, _ in streams.values()],
                 device=self.device,
             )
             for domain in opened[id(first)]
@@ -203,7 +205,8 @@ class Together:
         self._first = recipe.network.first_layer
         self._blocks = None
         if self._block > 1:
-            self._blocks = Blocks(self._stack.weights[self._first], self._batches, self._stream_of)
+            splits = [splits for splits, _, _ in members]
+            self._blocks = Blocks(self._stack.weights[self._first], self._batches, self._stream_of, splits)
         self._done = 0
         self._samples: list[tuple[list[int], Samples]] = []  # of each pair, with the rows that are measured on it
         self._gradients: Callable[..., Any] | None = None
@@ -250,9 +253,10 @@ class Together:
         weights = self._stack.weights | self._stack.buffers
         measured: dict[int, Evaluation] = {}
         if not self._samples:
+            reads, taken = self.methods[0].reads, Taken()
             for pair in {id(each): each for each in self._pairs}.values():
                 rows = [row for row, each in enumerate(self._pairs) if each is pair]
-                self._samples.append((rows, Samples(pair, self._means[id(pair)], self.methods[0].reads)))
+                self._samples.append((rows, Samples(pair, self._means[id(pair)], reads, taken=taken)))
         for rows, samples in self._samples:
             mine = weights if len(rows) == len(self._pairs) else {name: value[rows] for name, value in weights.items()}
 
