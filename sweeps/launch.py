@@ -5,6 +5,7 @@ import inspect
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from experiments.errors import BadInput, unknown
 from experiments.experiment import Experiment
@@ -83,7 +84,7 @@ def read_command(verb: str, name: str, arguments: Sequence[str]) -> Launch:
 
 
 def _help(sweep: Sweep, parts: Sequence[type], program: str) -> str:
-    groups = {
+    groups: dict[type, tuple[str, Any]] = {
         Search: ("options of the search", sweep.search),
         How: ("how to run", How()),
         Order: ("how to tell", Order()),
