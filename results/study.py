@@ -90,15 +90,16 @@ def put_into_words(overall: pd.DataFrame, by_pair: pd.DataFrame) -> list[str]:
     if len(steps) > 1:
         pairs = steps["pairs"].max()
         everywhere = steps[steps["pairs"] == pairs]
-        least, safest = str(everywhere["regret"].idxmin()), str(everywhere["worst"].idxmin())
+        least, worst = str(everywhere["regret"].idxmin()), everywhere["worst"]
+        safest = " and ".join(_name(str(name)) for name in worst.index[worst == worst.min()])
         ranked = by_pair[by_pair["validator"].isin(everywhere.index) & (by_pair["runs"] > 0)]
         regrets = ranked["regret"].round(9)
         wins = ranked["validator"][regrets == regrets.groupby(ranked["pair"]).transform("min")].value_counts()
         lines.append(
             f"which step? over {steps['runs'].max():.0f} runs, of the {len(everywhere)} with scores on all {pairs} "
             f"pairs {_name(least)} has the smallest mean regret, {fraction(steps['regret'][least])} "
-            f"({fraction(steps['worst'][least])} at worst), and "
-            f"{_name(safest)} the smallest at worst, {fraction(steps['worst'][safest])}; the last step has "
+            f"({fraction(worst[least])} at worst); at worst the smallest, {fraction(worst.min())}: {safest}; "
+            "the last step has "
             f"{fraction(steps['regret'].get(LAST, np.nan))} ({fraction(steps['worst'].get(LAST, np.nan))} at worst); "
             f"smallest of a pair, alone or with others, most often: {_name(str(wins.index[0]))}, on {wins.iloc[0]}"
         )

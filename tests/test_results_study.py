@@ -54,6 +54,9 @@ def test_means_over_fewer_pairs_are_marked_and_rank_with_none() -> None:
     )
     overall = average(by_pair)
     step, _, setting = put_into_words(overall, by_pair)
+    assert "at worst the smallest, .200: mixval;" in step
+    tied, *_ = put_into_words(overall.assign(worst=0.4), by_pair)
+    assert "at worst the smallest, .400: last and mixval;" in tied
     assert step.startswith("which step? over 6 runs, of the 2 with scores on all 2 pairs mixval has the smallest mean")
     assert step.endswith("smallest of a pair, alone or with others, most often: mixval, on 2")
     assert "of the 1 with scores on all 2 pairs mixval has the smallest mean regret" in setting
