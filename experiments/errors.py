@@ -35,16 +35,25 @@ def run_command(main: Callable[[list[str]], int], arguments: Sequence[str]) -> i
         exit_code = main(list(arguments))
         sys.stdout.flush()
         return exit_code
-    except BrokenPipeError:  # the reader has seen enough: head, or a pager that was left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to come at exit
-        return 1
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _is_left():
+            return 1
         if not is_ours(error):
             raise
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _is_left() -> bool:
+    # Whether stdout is what broke: head has seen enough, or a pager was left. What is still to come then goes nowhere.
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def unknown(what: str, name: str, allowed: Iterable[str]) -> BadInput:

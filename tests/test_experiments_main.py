@@ -86,7 +86,9 @@ def test_ctrl_c_anywhere_is_exit_130(capsys):
 
 
 @pytest.mark.parametrize("length", [10, 1_000_000])  # what a pipe and its buffer hold, and more
-def test_a_reader_that_has_seen_enough_is_no_error(length):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_seen_enough_is_no_error(length, unbuffered, monkeypatch):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     said = f"from experiments.errors import run_command; run_command(lambda _: print('x' * {length}) or 0, [])"
     reading, writing = os.pipe()
     os.close(reading)
@@ -95,11 +97,12 @@ def test_a_reader_that_has_seen_enough_is_no_error(length):
     assert ended.stderr == b""
 
 
-def test_a_program_error_keeps_its_traceback():
+@pytest.mark.parametrize("error", [ZeroDivisionError, BrokenPipeError])  # of a worker's pipe, not of the terminal
+def test_a_program_error_keeps_its_traceback(error):
     def broken(arguments):
-        raise ZeroDivisionError
+        raise error
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(error):
         run_command(broken, [])
 
 

@@ -107,7 +107,7 @@ class Samples:
         # The oracle chooses by the labels of training samples, unless they were trained on or are reported themselves.
         known = pair.reveal_target_labels(reader="oracle")
         may_choose = reads != "target labels" and self.target_test.name != known.name
-        self.validation_labels = sample(known, UNLABELLED_SAMPLE).labels.numpy() if may_choose else None
+        self.validation_labels = known.labels[places(known, UNLABELLED_SAMPLE)].numpy() if may_choose else None
         self.validation, self.rest = divide(self.target_test, not may_choose)
 
     def batches(self, split: Labelled) -> Any:
