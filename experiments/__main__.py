@@ -1,10 +1,11 @@
-"""Command line: `python -m experiments {list, show, run, sync, log-model, ui}`."""
+"""Command line: `python -m experiments {list, show, run, pack, unpack, sync, log-model, ui}`."""
 
 import inspect
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -40,6 +41,20 @@ Options are the fields of the experiment, in any order: python -m experiments ru
   python -m experiments run syn_digits_to_usps --network cnn --steps 2000
   python -m experiments run demo --seeds 10 --workers 4
   python -m experiments run my_module:my_recipe --device cuda""",
+    "pack": """usage: python -m experiments pack NAME FILE [--light]
+
+Write the finished runs of a table, an experiment or a sweep into one file, for another machine, a colleague or a
+repository. --light leaves out weights and evaluations: tables, curves and choices by reverse validation can be made of
+what is left; other selections, figures of features and runs that begin with another's weights cannot.
+
+  python -m experiments pack demo demo.tar.xz""",
+    "unpack": """usage: python -m experiments unpack FILE
+
+Record the runs of such a file as if they had been trained here, and send them to MLflow: none is trained again, and
+what is recorded here already stays as it is.
+
+  python -m experiments unpack demo.tar.xz
+  python -m experiments run demo --seeds 10    # trains the seeds that were not in it""",
     "sync": """usage: python -m experiments sync
 
 Send to MLflow what an unreachable store has missed.""",
@@ -57,6 +72,8 @@ USAGE = """usage: python -m experiments COMMAND
   list                     the named experiments and tables
   show NAME [OPTIONS]      every field of an experiment and the health of its run, or every run of a table
   run NAME [OPTIONS]       train what is not done yet
+  pack NAME FILE           write its finished runs into one file
+  unpack FILE              record the runs of such a file here
   sync                     send to MLflow what an unreachable store has missed
   log-model HASH           keep a finished run's model in MLflow, with signature and input example
   ui                       open the MLflow UI on http://127.0.0.1:5000 with the runs of this checkout
@@ -166,6 +183,36 @@ def say_where(outcome: Any, experiment_name: str) -> None:
         )
 
 
+def pack(name: str, path: str, light: bool) -> int:
+    from rich.progress import track
+
+    from experiments.record.packing import pack
+
+    count = pack(name, Path(path), light=light, follow=lambda folders: track(folders, "packing", console=console))
+    say(console, f"{count} runs in {path} ({Path(path).stat().st_size / 1e6:.1f} MB)")
+    return 0
+
+
+def unpack(path: str) -> int:
+    from experiments.record.delivery import deliver_all
+    from experiments.record.packing import unpack
+    from experiments.record.store import Unreachable, check_tracking_uri, open_client
+
+    check_tracking_uri()
+    with console.status(f"reading {path}"):
+        taken, left = unpack(Path(path))
+    for line in left:
+        say(console, f"left out: {line}", "red")
+    say(console, f"{len(taken)} runs of {path} are recorded in {names.runs_root()}")
+    try:
+        with console.status("sending them to MLflow"):
+            deliver_all(open_client(), taken)
+    except Unreachable as error:
+        say(console, f"not in MLflow: {error}\nsend them later with: python -m experiments sync", "red")
+        return 1
+    return 1 if left else 0
+
+
 def sync() -> int:
     from experiments.record.delivery import addressed, deliver, forget_lost, undelivered
     from experiments.record.store import Unreachable, check_tracking_uri, open_client
@@ -230,6 +277,12 @@ def main(arguments: list[str]) -> int:
             return show(name, options)
         case ["run", name, *options]:
             return run(name, options)
+        case ["pack", name, path]:
+            return pack(name, path, light=False)
+        case ["pack", name, path, "--light"] | ["pack", "--light", name, path]:
+            return pack(name, path, light=True)
+        case ["unpack", path]:
+            return unpack(path)
         case ["sync"]:
             return sync()
         case ["log-model", name]:
@@ -238,6 +291,10 @@ def main(arguments: list[str]) -> int:
             return ui()
         case ["show" | "run" as verb]:
             raise BadInput(f"{verb} needs a name: python -m experiments list")
+        case ["pack", *rest]:
+            raise BadInput(f"pack takes a name, a file and --light, got {' '.join(rest) or 'nothing'}")
+        case ["unpack", *rest]:
+            raise BadInput(f"unpack takes one file, got {' '.join(rest) or 'nothing'}")
         case ["log-model", *_]:
             raise BadInput("log-model needs the hash of one run: python -m experiments show NAME")
         case ["list" | "sync" | "ui" as verb, *rest]:

@@ -34,8 +34,8 @@ def report_selected(
         read: the recorded evaluations of a run.
 
     Returns:
-        The rows with columns selection, step and those of `NUMBERS`, NaN where a run lacks what the selection needs;
-        and one line for each such run.
+        The rows with columns selection, step and those of `NUMBERS`, NaN where a run lacks what the selection needs,
+        the proxy A-distance alone where it has curves and no evaluations; and one line for each such run.
 
     Raises:
         BadInput: an unknown selection, or no run has what it needs.
@@ -59,8 +59,8 @@ def report_selected(
             if step == last["step"][run_id]:  # measured once already
                 distance = float(last[names.PROXY_A_DISTANCE][run_id])
             else:
-                seen = at_step(read(run_id), step)
-                distance = proxy_a_distance(seen[names.FEATURES], seen[names.DOMAIN_LABELS])
+                distance, problem = _distance_at(step, run_id, read)
+                problems += problem
             found = {name: scores[run_id][step].get(name, np.nan) for name in NUMBERS}
             if by_target_labels:  # of samples that did not choose
                 found[names.TARGET_ACCURACY] = scores[run_id][step][names.TARGET_REST_ACCURACY]
@@ -71,6 +71,15 @@ def report_selected(
         raise BadInput(f"no run can be reported by selection {selection}: {problems[0]}")
     chosen = pd.DataFrame.from_dict(rows, orient="index", columns=["step", *NUMBERS]).reindex(runs.index)
     return runs.assign(selection=selection).join(chosen), problems
+
+
+def _distance_at(step: int, run_id: str, read: ReadEvaluations) -> tuple[float, list[str]]:
+    # The curves tell everything else of a step: what they tell is not lost with the evaluations.
+    try:
+        seen = at_step(read(run_id), step)
+    except Unreachable as error:
+        return np.nan, [f"run {run_id}: no proxy A-distance at step {step}: {error}"]
+    return proxy_a_distance(seen[names.FEATURES], seen[names.DOMAIN_LABELS]), []
 
 
 def read_scores(curves: pd.DataFrame, curve: str) -> dict[str, dict[int, dict[str, float]]]:

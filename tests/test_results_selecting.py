@@ -113,7 +113,7 @@ def test_a_run_without_curves_has_no_numbers_and_is_named() -> None:
         select_toy("nuclear_norm", lost=("run0", "run1"))
 
 
-def test_a_run_whose_evaluations_are_gone_has_no_numbers() -> None:
+def test_a_run_whose_evaluations_are_gone_lacks_what_only_they_tell() -> None:
     runs = frame(*describe_table({"dann": (0.5, 0.8)}))
     curves = pd.concat(make_curves(0.5, adversarial=True).assign(run_id=run_id) for run_id in runs.index)
 
@@ -123,6 +123,10 @@ def test_a_run_whose_evaluations_are_gone_has_no_numbers() -> None:
         return make_evaluations()
 
     reported, problems = report_selected(runs, "nuclear_norm", curves, read)
+    assert reported["target_accuracy"].tolist() == pytest.approx([0.3, 0.3])
+    assert reported["proxy_a_distance"].isna().tolist() == [True, False]
+    assert problems == ["run run0: no proxy A-distance at step 60: gone"]
+    reported, problems = report_selected(runs, "ensv", curves, read)  # chooses by the evaluations themselves
     assert reported["target_accuracy"].isna().tolist() == [True, False]
     assert problems == ["run run0: gone"]
 

@@ -36,6 +36,12 @@ def here(key: str) -> Destination | None:
     return Destination(experiment, tuple(parents)) if uri == names.shown_uri() else None
 
 
+def destinations_of(folder: Path) -> list[Destination]:
+    """Where a run belongs, on whatever tracking store."""
+    places = [json.loads(key)[1:] for key in read_deliveries(folder)]
+    return list(dict.fromkeys(Destination(experiment, tuple(parents)) for experiment, *parents in places))
+
+
 def address(folder: Path, destination: Destination) -> None:
     """Note in the run's folder that it belongs to `destination`, so that any later process can deliver it."""
     if destination.key not in read_deliveries(folder):  # else nothing need be written

@@ -19,7 +19,7 @@ from experiments.methods.fitted import Fitted
 from experiments.networks.base import Networks, Several
 from experiments.record import names
 from experiments.record.files import claim, read_json, write_atomically
-from experiments.record.folder import Recording, add_tags, folder_of, is_finished
+from experiments.record.folder import Recording, add_tags, folder_of, is_finished, write_curves
 from experiments.training.alone import Alone
 from experiments.training.evaluation import Evaluation
 from experiments.training.fitted import FittedProgram
@@ -256,7 +256,7 @@ class _Recorder(Watch):
         seen = _stack_evaluations(self.evaluations[member]) | look_at_plane(self.runs[member], networks, pair)
         np.savez(arrays, **seen)  # pyright: ignore[reportArgumentType]
         write_atomically(recording.folder / names.EVALUATIONS, arrays.getbuffer())
-        write_atomically(recording.folder / names.CURVES, _curves(recording.points()))
+        write_curves(recording.folder, recording.points())
         metrics = {
             names.PROXY_A_DISTANCE: proxy_a_distance(last[names.FEATURES], last[names.DOMAIN_LABELS]),
             names.STEPS_PER_S: self.program.steps / measured[names.TRAIN_TIME_S],
@@ -327,25 +327,6 @@ def _unpack_evaluations(state: dict[str, Any]) -> list[tuple[int, dict[str, Any]
         (int(step), {name: value[place] if name in names.PER_STEP else value for name, value in arrays.items()})
         for place, step in enumerate(steps)
     ]
-
-
-def _curves(points: list[dict[str, Any]]) -> memoryview:
-    # Columns step, metric, value; by pyarrow itself, which a worker imports in a fraction of pandas' time.
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    rows = [(point["step"], name, value) for point in points for name, value in point["values"].items()]
-    steps, metrics, values = zip(*rows, strict=True) if rows else ((), (), ())
-    table = pa.table(
-        {
-            "step": pa.array(steps, pa.int64()),
-            "metric": pa.array(metrics, pa.string()),
-            "value": pa.array(values, pa.float64()),
-        }
-    )
-    content = io.BytesIO()
-    pq.write_table(table, content)
-    return content.getbuffer()
 
 
 def digest(weights: Mapping[str, Tensor]) -> str:
