@@ -43,8 +43,7 @@ class Experiment:
     steps: int = 10_000
     """Updates of the weights."""
     batch_size: int = 128
-    """Samples per step, half source, half target; a method that reads one domain takes its half alone, and each of
-    several sources or targets gives as many as one."""
+    """Samples per step, half source, half target: a half for each domain that is read, of several for each of them."""
     balanced: bool = False
     """Draw every class equally often, as far as labels are known: those of the source."""
     augment: Augment = field(default_factory=Augment)

@@ -19,8 +19,7 @@ class Optimiser:
     name: ClassVar[str]
     weight_decay: float = 0.0
     head_rate: float = 1.0
-    """The heads, and what else stands behind the network's backbone, learn at so many times the learning rate; 10 is
-    usual where the backbone is pretrained."""
+    """All that stands behind the backbone learns at so many times the learning rate; 10 suits a pretrained one."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):

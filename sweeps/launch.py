@@ -22,8 +22,7 @@ class Order:
     """In which order results are told, and where the figure goes."""
 
     ordered: bool = False
-    """Tell results in the order of the trials: the study then repeats itself bit for bit, on any number of workers that
-    is the same."""
+    """Tell results in the order of the trials: with as many workers, the study repeats itself bit for bit."""
     publish: bool = False
     """Put the figure into the committed results/figures, too."""
 

@@ -8,15 +8,17 @@ import pytest
 
 from experiments.errors import BadInput
 from experiments.experiment import Experiment
+from experiments.launch import How
 from experiments.methods import METHODS
 from experiments.methods.cdan import CDAN
 from experiments.methods.dann import DANN
 from experiments.networks import NETWORKS
 from experiments.networks.cnn import CNN
 from experiments.optimisers import OPTIMISERS, SGD, Adam
-from experiments.options import SCHEDULES, split_options, vary
+from experiments.options import CHOICES, SCHEDULES, show_fields, split_options, vary
 from experiments.recipes.moons import moons
 from grl.schedules import Constant, Ganin, InverseDecay, Linear
+from sweeps.launch import Order
 from tests.support.trainings import small_moons
 
 PROGRAM = "python -m experiments run moons"
@@ -27,6 +29,21 @@ def varied(line: str, experiment: Experiment | None = None) -> Experiment:
     found, others = vary(experiment or moons(), split_options(shlex.split(line)), PROGRAM)
     assert others == []
     return found
+
+
+@pytest.mark.parametrize(
+    "default",
+    [
+        *(Experiment(pair="moons"), How(), Order()),
+        *(kind() for choices in CHOICES.values() for kind in choices.values()),
+    ],
+    ids=lambda default: type(default).__name__,
+)
+def test_help_breaks_no_line_of_its_own(default, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    lines = show_fields(default, PROGRAM, "").splitlines()
+    goes_on = [line.startswith(12 * " ") and not line.isspace() for line in lines]  # no option, no title
+    assert not any(one and next for one, next in itertools.pairwise(goes_on))
 
 
 def test_no_option_changes_nothing():

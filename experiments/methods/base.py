@@ -158,8 +158,7 @@ class BothDomains(Method):
 
     reads = "source and target"
     batch_norm: BatchNormProtocol = "joint"
-    """Source and target in one forward pass (statistics of both), or in a pass each, or also with averages, scale and
-    shift of each domain's own."""
+    """Source and target in one forward pass, in a pass each, or also with averages, scale and shift of their own."""
     warm_up: int = 0
     """Steps on the label loss alone, before all else begins: its schedules then run over what is left."""
 

@@ -21,8 +21,7 @@ class DANN(Adversarial):
 
     name = "dann"
     domain_rate: Literal["full", "alpha"] = "full"
-    """At which the domain classifier learns: at the full rate, as in the deep recipe, or scaled by alpha as what enters
-    the features is, as in the shallow one (algorithm 1)."""
+    """The domain classifier learns at the full rate, as in the deep recipe, or at alpha times it, as in algorithm 1."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -20,8 +20,7 @@ class Fitted(Method):
 
     together = False
     after: Method | None = None
-    """The method whose run of the same experiment is taken up: its networks but for the last layer. None fits raw
-    inputs, with network raw."""
+    """The method whose run is taken up: its networks but for the last layer. None fits raw inputs, with network raw."""
     c: float = 1.0
     """Weight of the loss against the norm of the weights."""
 

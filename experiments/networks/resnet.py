@@ -26,8 +26,7 @@ class ResNet(Network):
     depth: ClassVar[int]
     backbone = "feature_extractor.resnet."
     weights: str = "random"
-    """random; imagenet, which torchvision must have downloaded before (a run never downloads); or the path of a file
-    that `torch.save` wrote of a torchvision state dict."""
+    """random; imagenet, if torchvision has downloaded it before; or the path of a state dict, by `torch.save`."""
     bottleneck: int = 256
     """Width of the features; 0 takes the average as it is."""
     domain_width: int = 1024
