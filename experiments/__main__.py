@@ -44,10 +44,12 @@ Options are the fields of the experiment, in any order: python -m experiments ru
     "pack": """usage: python -m experiments pack NAME FILE [--light]
 
 Write the finished runs of a table, an experiment or a sweep into one file, for another machine, a colleague or a
-repository. --light leaves out weights and evaluations: tables, curves and choices by reverse validation can be made of
-what is left; other selections, figures of features and runs that begin with another's weights cannot.
+repository; what was not committed when a run was begun goes with it, a sweep's study (results/runs/studies) does not.
+--light leaves out weights and evaluations: tables, curves and choices by reverse validation can be made of what is
+left; other selections, figures of features and runs that begin with another's weights cannot.
 
-  python -m experiments pack demo demo.tar.xz""",
+  python -m experiments pack demo demo.tar.xz
+  python -m experiments pack demo demo.tar.xz --light""",
     "unpack": """usage: python -m experiments unpack FILE
 
 Record the runs of such a file as if they had been trained here, and send them to MLflow: none is trained again, and
@@ -183,13 +185,18 @@ def say_where(outcome: Any, experiment_name: str) -> None:
         )
 
 
-def pack(name: str, path: str, light: bool) -> int:
+def pack(words: Sequence[str]) -> int:
     from rich.progress import track
 
     from experiments.record.packing import pack
 
-    count = pack(name, Path(path), light=light, follow=lambda folders: track(folders, "packing", console=console))
-    say(console, f"{count} runs in {path} ({Path(path).stat().st_size / 1e6:.1f} MB)")
+    others = [word for word in words if word != "--light"]
+    if len(others) != 2 or others[0].startswith("-") or others[1].startswith("-"):
+        raise BadInput(f"pack takes a name, a file and --light, got {' '.join(words) or 'nothing'}")
+    name, path = others[0], Path(others[1])
+    follow = lambda folders: track(folders, "packing", console=console)  # noqa: E731
+    count = pack(name, path, light=len(others) < len(words), follow=follow)
+    say(console, f"{count} runs in {path} ({path.stat().st_size / 1e6:.1f} MB)")
     return 0
 
 
@@ -277,10 +284,8 @@ def main(arguments: list[str]) -> int:
             return show(name, options)
         case ["run", name, *options]:
             return run(name, options)
-        case ["pack", name, path]:
-            return pack(name, path, light=False)
-        case ["pack", name, path, "--light"] | ["pack", "--light", name, path]:
-            return pack(name, path, light=True)
+        case ["pack", *words]:
+            return pack(words)
         case ["unpack", path]:
             return unpack(path)
         case ["sync"]:
@@ -291,8 +296,6 @@ def main(arguments: list[str]) -> int:
             return ui()
         case ["show" | "run" as verb]:
             raise BadInput(f"{verb} needs a name: python -m experiments list")
-        case ["pack", *rest]:
-            raise BadInput(f"pack takes a name, a file and --light, got {' '.join(rest) or 'nothing'}")
         case ["unpack", *rest]:
             raise BadInput(f"unpack takes one file, got {' '.join(rest) or 'nothing'}")
         case ["log-model", *_]:

@@ -12,13 +12,15 @@ import pytest
 
 from experiments.__main__ import main
 from experiments.errors import BadInput
+from experiments.experiment import reverse
 from experiments.record import names
 from experiments.record.delivery import Destination, address, deliver_all, undelivered
-from experiments.record.files import claim, read_json
+from experiments.record.files import claim, read_json, write_atomically, write_json
 from experiments.record.folder import folder_of, is_finished, list_runs
 from experiments.record.packing import FILES, HEAVY, pack, unpack
 from experiments.record.store import open_client
 from experiments.work.done import is_done
+from experiments.work.pairs import first_weights
 from experiments.work.run import train_runs
 from results.table import Request, make_table
 from tests.support.small_runs import after, small_moons
@@ -97,6 +99,34 @@ def test_the_same_runs_give_the_same_bytes(packed, tmp_path):
     assert (tmp_path / "again.tar.xz").read_bytes() == packed.read_bytes()
 
 
+def test_what_was_not_committed_stays_private(packed, tmp_path, monkeypatch):
+    (folder_of(RUNS[0].hash) / names.CHANGES).write_text("a patch")
+    pack("toy", packed)
+    monkeypatch.setenv("GRL_RUNS", str(tmp_path / "elsewhere"))
+    unpack(packed)
+    assert (folder_of(RUNS[0].hash) / names.CHANGES).read_text() == "a patch"
+    assert (folder_of(RUNS[0].hash) / names.CHANGES).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("written", range(7))
+def test_an_unpacking_that_was_killed_is_done_again(written, packed, elsewhere, runs, monkeypatch):
+    left = iter(range(written))
+
+    def write(path, content, **how):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        write_atomically(path, content, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("experiments.record.packing.write_atomically", write)
+        with pytest.raises(KeyboardInterrupt):
+            unpack(packed)
+    taken, left_out = unpack(packed)
+    assert len(taken) == 4
+    assert not left_out
+    assert contents(elsewhere) == contents(runs)
+
+
 @pytest.mark.parametrize("light", [False, True])
 def test_a_table_of_unpacked_runs_is_the_table_of_the_runs(
     light, client, packed, tmp_path, migrated_store, monkeypatch
@@ -115,8 +145,13 @@ def test_a_table_of_unpacked_runs_is_the_table_of_the_runs(
     assert document(there) == here
     assert all(is_done(run) for run in RUNS)
     assert all((folder_of(run.hash) / file).exists() != light for run in RUNS for file in HEAVY)
-    if not light:
-        assert document(there, selection="information_maximisation") == chosen
+    if light:
+        with pytest.raises(BadInput, match=r"model\.pt is not there: unpack a pack that was not written with --light"):
+            first_weights(reverse(RUNS[0]))
+        deliver_all(there, unpack(packed)[0])  # the rest comes after it
+    assert document(there, selection="information_maximisation") == chosen
+    assert all((folder_of(run.hash) / file).exists() for run in RUNS for file in HEAVY)
+    assert len(there.search_runs([there.get_experiment_by_name("toy").experiment_id])) == 4
 
 
 def test_what_is_here_already_stays_as_it_is(packed, runs):
@@ -129,19 +164,36 @@ def test_what_is_here_already_stays_as_it_is(packed, runs):
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
 
 
-def test_a_run_that_was_begun_here_is_left_and_said(packed, elsewhere):
-    begun, trained, *others = RUNS
+def test_a_run_that_is_another_one_here_is_left_and_said(packed, elsewhere):
+    begun, trained, other, fresh = RUNS
     with pytest.raises(KeyboardInterrupt):
         train_runs([begun], must_stop=after(15))
-    before = {path.name: path.read_bytes() for path in folder_of(begun.hash).iterdir()}
+    train_runs([other])
+    result = read_json(folder_of(other.hash) / names.RESULT)
+    write_json(folder_of(other.hash) / names.RESULT, result | {"weights_sha256": "others"})
+    before = {path: path.read_bytes() for run in (begun, other) for path in folder_of(run.hash).iterdir()}
     with claim(folder_of(trained.hash)):
         taken, left = unpack(packed)
-    assert {folder.name for folder in taken} == {run.hash for run in others}
-    assert any(begun.hash in line and "begun here" in line for line in left)
-    assert any(trained.hash in line and "being trained" in line for line in left)
-    assert {path.name: path.read_bytes() for path in folder_of(begun.hash).iterdir()} == before
+    assert [folder.name for folder in taken] == [fresh.hash]
+    assert sorted(line.partition(";")[0] for line in left) == sorted(
+        [
+            f"{begun.hash}: it was begun here",
+            f"{trained.hash}: another process has it",
+            f"{other.hash}: it is finished here, too, with other weights",
+        ]
+    )
+    assert {path: path.read_bytes() for path in before} == before
+    assert not any((folder_of(run.hash) / names.DELIVERIES).exists() for run in (begun, trained, other))
     train_runs([begun])
     assert is_done(begun)
+
+
+def test_a_damaged_run_is_not_packed(packed):
+    before = packed.read_bytes()
+    (folder_of(RUNS[0].hash) / names.POINTS).write_text("")
+    with pytest.raises(BadInput, match=r"points\.jsonl cannot be used: it has 0 points of \d+; delete .* to train"):
+        pack("toy", packed)
+    assert packed.read_bytes() == before
 
 
 def test_only_finished_runs_of_the_name_are_packed(packed, tmp_path):
@@ -174,10 +226,20 @@ def cut(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def flip(path):
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 255
-    path.write_bytes(content)
+def flip(share):
+    def damage(path):
+        content = bytearray(path.read_bytes())
+        content[int(share * len(content))] ^= 255
+        path.write_bytes(content)
+
+    return damage
+
+
+def sparse(path):
+    with tarfile.open(path, "w:xz") as tar:
+        entry = tarfile.TarInfo(f"{RUNS[0].hash}/run.json")
+        entry.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(10**15)}
+        tar.addfile(entry, io.BytesIO(b""))
 
 
 def no_tar(path):
@@ -199,6 +261,10 @@ def holding(file, content):
     return lambda path: rewrite(path, lambda name, old: content if name.endswith(file) else old)
 
 
+def another_hash(name, content):
+    return content.replace(b'"hash": "', b'"hash": "0', 1) if name.endswith("run.json") else content
+
+
 def renamed(new):
     def damage(path):
         with tarfile.open(path, "w:xz") as tar:
@@ -210,18 +276,23 @@ def renamed(new):
 @pytest.mark.parametrize(
     "damage",
     [
-        *(cut, flip, no_tar, linked),
+        *(cut, no_tar, linked, sparse),
+        *(flip(share) for share in (0, 0.01, 0.2, 0.4, 0.5, 0.6, 0.8, 0.99, 0.9999)),
         *(lacking(file) for file in ("run.json", "points.jsonl", "result.json", "status.json", "destinations.json")),
         *(
             holding(file, content)
             for file in ("run.json", "points.jsonl", "result.json", "status.json", "destinations.json")
             for content in (b"", b"{", b"[1]", b"[[]]", b"{}", b"\xff", b"[" * 100_000)
         ),
-        holding("run.json", json.dumps({"hash": "another"}).encode()),
+        lambda path: rewrite(path, another_hash),
         holding("status.json", json.dumps({"status": "KILLED", "points": 1, "message": "", "time_ms": 1}).encode()),
         *(
             renamed(name)
-            for name in ("", "run.json", "../run.json", "/etc/run.json", "a/../run.json", "a/b/run.json", "a/lock")
+            for name in ("", "run.json", "../run.json", "/etc/run.json", "a/run.json", f"{300 * 'a'}/run.json")
+        ),
+        *(
+            renamed(f"{RUNS[0].hash}/{name}")
+            for name in ("", "../run.json", "b/run.json", "lock", "checkpoint.pt", "deliveries.json")
         ),
     ],
 )
@@ -266,9 +337,6 @@ def test_the_commands_say_what_they_did(packed, tmp_path, migrated_store, monkey
     assert main(["unpack", str(packed)]) == 0
     assert f"4 runs of {packed} are recorded in {tmp_path / 'elsewhere'}" in capsys.readouterr().out
     assert undelivered() == []
-    with claim(folder_of(RUNS[0].hash)):
-        shutil.rmtree(folder_of(RUNS[1].hash))
-        assert main(["unpack", str(packed)]) == 0  # what is finished here is nobody's to take
-    (folder_of(RUNS[0].hash) / names.STATUS).unlink()
+    (folder_of(RUNS[0].hash) / names.RESULT).unlink()
     assert main(["unpack", str(packed)]) == 1
-    assert f"left out: {RUNS[0].hash} was begun here" in capsys.readouterr().out
+    assert f"left out: {RUNS[0].hash}: it was begun here" in capsys.readouterr().out

@@ -55,6 +55,11 @@ def readdress(old: Path, new: Path) -> None:
         change(new, lambda deliveries: deliveries.update({key: dict(NOTHING) for key in keys}))
 
 
+def send_again(folder: Path) -> None:
+    """Note that MLflow is to receive all of the run once more, as there is more of it than it has."""
+    change(folder, lambda found: found.update({key: NOTHING | {"run_id": found[key]["run_id"]} for key in found}))
+
+
 def change(folder: Path, edit: Callable[[Deliveries], Any], *, durable: bool = True) -> None:
     """Read, edit and write `deliveries.json` while nobody else does."""
     with writing_to(names.runs_root()):

@@ -136,6 +136,11 @@ def load_networks(folder: Path, experiment: Experiment, pair: DomainPair) -> Net
 
 
 def _read_weights(folder: Path) -> dict[str, Any]:
+    if not (folder / names.MODEL).exists():
+        raise BadInput(
+            f"{folder / names.MODEL} is not there: unpack a pack that was not written with --light, or delete {folder} "
+            "to train the run again"
+        )
     try:
         return torch.load(folder / names.MODEL, map_location="cpu", weights_only=True)
     except Exception as error:  # of zip files and pickles
