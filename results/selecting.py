@@ -47,7 +47,8 @@ def report_selected(
     scores = read_scores(curves, curve)
     last = report_last(runs)
     rows: dict[str, dict[str, float]] = {}
-    problems = []
+    problems: list[str] = []
+    without: list[Unreachable] = []
     for run_id in map(str, runs.index):
         try:
             if run_id not in scores:
@@ -59,27 +60,24 @@ def report_selected(
             if step == last["step"][run_id]:  # measured once already
                 distance = float(last[names.PROXY_A_DISTANCE][run_id])
             else:
-                distance, problem = _distance_at(step, run_id, read)
-                problems += problem
+                try:
+                    seen = at_step(read(run_id), step)
+                    distance = proxy_a_distance(seen[names.FEATURES], seen[names.DOMAIN_LABELS])
+                except Unreachable as error:  # the curves tell all else of the step, which is not lost with it
+                    distance = np.nan
+                    without.append(error)
             found = {name: scores[run_id][step].get(name, np.nan) for name in NUMBERS}
             if by_target_labels:  # of samples that did not choose
                 found[names.TARGET_ACCURACY] = scores[run_id][step][names.TARGET_REST_ACCURACY]
             rows[run_id] = found | {"step": step, names.PROXY_A_DISTANCE: distance}
         except (BadInput, Unreachable) as error:
             problems.append(f"run {run_id}: {error}")
+    if without:
+        problems.append(f"the proxy A-distance of {len(without)} of {len(runs)} runs: {without[0]}")
     if problems and not rows:
         raise BadInput(f"no run can be reported by selection {selection}: {problems[0]}")
     chosen = pd.DataFrame.from_dict(rows, orient="index", columns=["step", *NUMBERS]).reindex(runs.index)
     return runs.assign(selection=selection).join(chosen), problems
-
-
-def _distance_at(step: int, run_id: str, read: ReadEvaluations) -> tuple[float, list[str]]:
-    # The curves tell everything else of a step: what they tell is not lost with the evaluations.
-    try:
-        seen = at_step(read(run_id), step)
-    except Unreachable as error:
-        return np.nan, [f"run {run_id}: no proxy A-distance at step {step}: {error}"]
-    return proxy_a_distance(seen[names.FEATURES], seen[names.DOMAIN_LABELS]), []
 
 
 def read_scores(curves: pd.DataFrame, curve: str) -> dict[str, dict[int, dict[str, float]]]:
