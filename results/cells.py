@@ -116,7 +116,7 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
         row |= {"planned": len(valued) + len(lost), "seeds": _list(sorted(valued["seed"])), "lost": _list(lost)}
         for name in NUMBERS:
             values = valued[name].astype(float)
-            row |= {name: values.mean(), f"{name}_sd": values.std(ddof=1)}
+            row |= {name: values.mean(skipna=False), f"{name}_sd": values.std(ddof=1, skipna=False)}  # of all n or none
         row |= {name: _list(sorted(valued[name].unique())) for name in PROVENANCE}
         row["selection"] = runs["selection"].dropna().iloc[0]
         row["target_labels"] = name_uses(str(row["method"]), str(row["selection"]))

@@ -56,6 +56,16 @@ def test_a_run_without_its_number_is_missed_and_not_counted() -> None:
     assert (row["n"], row["planned"], row["lost"], row["target_accuracy"]) == (1, 2, "1", 0.5)
 
 
+def test_a_number_that_a_run_of_the_cell_lacks_is_blank_and_no_mean_of_the_others() -> None:
+    runs = describe_table({"dann": (0.5, 0.7)})
+    del runs[1]["metrics"][names.PROXY_A_DISTANCE]
+    row = cell(summarise(report(*runs)), "dann")
+    assert row["n"] == 2
+    assert pd.isna(row["proxy_a_distance"])
+    assert pd.isna(row["proxy_a_distance_sd"])
+    assert row["domain_loss"] == pytest.approx(0.69)
+
+
 def test_a_different_network_is_a_different_recipe() -> None:
     runs = [
         describe_run("a_to_b", method, 0, target, network=network)
