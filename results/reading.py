@@ -9,7 +9,7 @@ import pandas as pd
 
 from experiments.errors import BadInput, unknown
 from experiments.record import names, sqlite
-from experiments.record.store import answering
+from experiments.record.store import answering, find_experiment
 from results.provenance import PROVENANCE, read_provenance
 
 if TYPE_CHECKING:
@@ -58,11 +58,11 @@ def read_runs(client: "MlflowClient", *wanted: str, where: Sequence[str] = ()) -
 
     Raises:
         BadInput: no such experiment (with the nearest name), parameter or value, or no finished run in any.
-        Unreachable: the store failed.
+        Unreachable: the store failed, or a person has deleted an experiment there.
     """
     name = " ".join(wanted)
     with answering(f"the MLflow store does not answer for {name!r}"):
-        experiments = [client.get_experiment_by_name(each) for each in wanted]
+        experiments = [find_experiment(client, each) for each in wanted]
     if not any(experiments):
         known = list(list_experiments(client)["name"])
         if not known:

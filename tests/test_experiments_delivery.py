@@ -16,6 +16,7 @@ from experiments.record.store import Unreachable, open_client
 from experiments.work import changes
 from experiments.work.run import train_runs
 from grl.schedules import InverseDecay
+from results.reading import read_runs
 from tests.support.recorded_curves import curves_of, recorded_curves
 from tests.support.small_runs import after, small_moons
 
@@ -337,6 +338,24 @@ def test_a_restored_store_gets_the_rest_of_a_run_that_it_has_in_part(client, run
     [found] = runs_in(fresh)
     assert found.info.status == "FINISHED"
     assert curves_of(fresh, found.info.run_id) == recorded_curves(experiment)
+
+
+def test_an_experiment_that_a_person_has_deleted_in_mlflow_is_named_with_the_way_back(client):
+    experiment, fresh = small_moons(steps=10), small_moons(steps=10, seed=1)
+    train_runs([experiment, fresh])
+    send(client, experiment)
+    number = client.get_experiment_by_name("toy").experiment_id
+    client.delete_experiment(number)
+    with pytest.raises(
+        Unreachable, match=r"'toy' was deleted in MLflow; .* experiments restore --experiment-id " + number
+    ):
+        send(open_client(), fresh)
+    with pytest.raises(Unreachable, match="'toy' was deleted in MLflow"):
+        read_runs(client, "toy")
+    client.restore_experiment(number)
+    send(client, fresh)
+    assert len(runs_in(client)) == 2
+    assert undelivered() == []
 
 
 def test_a_run_that_a_person_has_deleted_in_mlflow_stays_deleted(client):

@@ -32,7 +32,7 @@ from experiments.record.deliveries import (
 from experiments.record.files import locked, read_json, writing_to
 from experiments.record.folder import read_status
 from experiments.record.sqlite import write_run
-from experiments.record.store import REQUEST_TIMEOUT_S, Unreachable, find_states, first_line
+from experiments.record.store import REQUEST_TIMEOUT_S, Unreachable, find_experiment, find_states, first_line
 from experiments.record.views import describe_views
 from experiments.record.whole import Whole, describe_whole
 
@@ -242,9 +242,13 @@ def _place_of(client: "MlflowClient", destination: Destination) -> tuple[str, st
 
 
 def ensure_experiment(client: "MlflowClient", name: str) -> str:
-    """The id of the MLflow experiment called `name`, created if there is none."""
+    """The id of the MLflow experiment called `name`, created if there is none.
+
+    Raises:
+        Unreachable: a person has deleted it; how it is brought back.
+    """
     with _creating():
-        found = client.get_experiment_by_name(name)
+        found = find_experiment(client, name)
         if found:
             return found.experiment_id
         tags = {names.NOTE: describe_experiment(name)} | describe_views()

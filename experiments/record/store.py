@@ -21,6 +21,7 @@ from experiments.record.files import writing_to
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
 # A server that is away must cost seconds, not the minutes of MLflow's default retries, which would repeat a request
 # that has arrived and create a run twice; whoever delivers tries again, and looks before it creates.
@@ -175,6 +176,21 @@ def find_states(client: "MlflowClient", run_ids: Sequence[str]) -> dict[str, str
             with closing(open_file(path)) as database:
                 marks = ", ".join("?" * len(asked))
                 found |= dict(database.execute(f"SELECT run_uuid, status FROM runs WHERE run_uuid IN ({marks})", asked))
+    return found
+
+
+def find_experiment(client: "MlflowClient", name: str) -> "Experiment | None":
+    """The MLflow experiment called `name`.
+
+    Raises:
+        Unreachable: a person has deleted it; how it is brought back.
+    """
+    found = client.get_experiment_by_name(name)
+    if found and found.lifecycle_stage == "deleted":
+        raise Unreachable(
+            f"experiment {name!r} was deleted in MLflow; bring it back with: MLFLOW_TRACKING_URI={names.shown_uri()} "
+            f"mlflow experiments restore --experiment-id {found.experiment_id}"
+        )
     return found
 
 
