@@ -11,7 +11,7 @@ from datasets.agreement import outline_of, pair_fingerprint
 from datasets.backbones import Backbone, find_backbone
 from datasets.batches.augment import Augment
 from datasets.batches.batches import Batch, Batches, LabelledBatch, one_pass
-from datasets.batches.splits import Labelled, Unlabelled, by_domain
+from datasets.batches.splits import Labelled, Split, Unlabelled, by_domain
 from datasets.batches.stacked import StackedBatches
 from datasets.domains import register
 from datasets.domains.base import Domain, PairEntry
@@ -34,6 +34,7 @@ __all__ = [
     "LabelledBatch",
     "Layout",
     "PairEntry",
+    "Split",
     "StackedBatches",
     "Unlabelled",
     "add_domain",

@@ -12,7 +12,7 @@ from torch import Tensor
 from datasets.batches.augment import Augment
 from datasets.batches.balanced import BalancedOrder
 from datasets.batches.order import Order
-from datasets.batches.splits import Labelled, Unlabelled
+from datasets.batches.splits import Labelled, Split, Unlabelled
 from datasets.errors import DatasetError
 
 RESIDENT_BYTES = 4 << 30  # larger sets stay in host memory, mapped from their file, and travel batch by batch
@@ -73,7 +73,7 @@ class Batches(Generic[B]):
 
     def __init__(
         self,
-        split: Labelled | Unlabelled,
+        split: Split,
         batch_size: int,
         *,
         seed: int,
@@ -197,7 +197,7 @@ def check_batch_size(batch_size: int) -> None:
         raise DatasetError(f"batch_size must be at least 1, got {batch_size}")
 
 
-def shape_after(augment: Augment | None, split: Labelled | Unlabelled) -> tuple[int, ...]:
+def shape_after(augment: Augment | None, split: Split) -> tuple[int, ...]:
     """Say what shape a sample has in memory once it is varied.
 
     Raises:

@@ -72,10 +72,11 @@ class Labelled:
         return mean_of(self.inputs)
 
 
-Split = TypeVar("Split", bound=Labelled | Unlabelled)
+Split = Labelled | Unlabelled
+AnySplit = TypeVar("AnySplit", bound=Split)
 
 
-def by_domain(split: Split) -> list[Split]:
+def by_domain(split: AnySplit) -> list[AnySplit]:
     """Divide a split of several domains into one of each, in their order; without a copy."""
     if split.domains is None:
         return [split]

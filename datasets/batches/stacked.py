@@ -19,10 +19,8 @@ from datasets.batches.batches import (
     shift_for,
 )
 from datasets.batches.order import Order
-from datasets.batches.splits import Labelled, Unlabelled
+from datasets.batches.splits import Labelled, Split, Unlabelled
 from datasets.errors import DatasetError
-
-Split = Labelled | Unlabelled
 
 
 class StackedBatches:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from datasets import Batch, DomainPair, Labelled, LabelledBatch, Unlabelled, by_domain
+from datasets import Batch, DomainPair, Labelled, LabelledBatch, Split, by_domain
 from datasets.batches.order import Order
 from experiments.errors import BadInput, unknown
 from experiments.networks.base import Build, DomainBatchNorm, Network, Networks
@@ -246,13 +246,13 @@ class Adversarial(BothDomains):
         return Losses(label_loss + started * self.domain_weight * loss, label_loss, curves, domain_logits)
 
 
-def open_splits(reads: Reads, pair: DomainPair) -> dict[str, Labelled | Unlabelled]:
+def open_splits(reads: Reads, pair: DomainPair) -> dict[str, Split]:
     """The training splits that a method reads, by domain: one of several sources is "source 1".
 
     `source` never opens the target, and only `target labels` asks for its labels.
     """
 
-    def each(side: str, splits: Sequence[Labelled | Unlabelled]) -> dict[str, Labelled | Unlabelled]:
+    def each(side: str, splits: Sequence[Split]) -> dict[str, Split]:
         if len(splits) == 1:
             return {side: splits[0]}
         return {f"{side} {number}": split for number, split in enumerate(splits, 1)}

@@ -15,12 +15,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from datasets import Labelled, StackedBatches, Unlabelled
+from datasets import Labelled, Split, StackedBatches
 from experiments.experiment import Experiment
 from experiments.optimisers import SGD
 from experiments.training.replay import Drawn, tensors_of
 
-Split = Labelled | Unlabelled
 SAMPLES = 64  # of a block
 
 

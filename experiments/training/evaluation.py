@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets import DomainPair, Labelled, Unlabelled, one_pass
+from datasets import DomainPair, Labelled, Split, one_pass
 from datasets.batches.order import Order
 from experiments.methods import Reads, divide_target
 from experiments.networks import Networks
@@ -122,17 +122,17 @@ def divide(split: Labelled, holds_out: bool) -> tuple[Tensor, Tensor]:
     return order[:held_out], order[held_out:].sort().values
 
 
-def places(split: Labelled | Unlabelled, count: int) -> Tensor:
+def places(split: Split, count: int) -> Tensor:
     """Places of a random sample, the same for every run."""
     return Order(0, split.name, len(split)).take(min(count, len(split)))
 
 
-def sample(split: Labelled | Unlabelled, count: int) -> Labelled:
+def sample(split: Split, count: int) -> Labelled:
     """A random sample of `split`, the same for every run; labels of an unlabelled one are all 0."""
     return with_labels(split.choose(places(split, count)))
 
 
-def with_labels(split: Labelled | Unlabelled) -> Labelled:
+def with_labels(split: Split) -> Labelled:
     """The same samples as `one_pass` takes them; labels of an unlabelled split are all 0."""
     if isinstance(split, Labelled):
         return split

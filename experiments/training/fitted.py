@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from datasets import DomainPair, Labelled, Unlabelled, one_pass
+from datasets import DomainPair, Split, one_pass
 from experiments.errors import BadInput
 from experiments.experiment import Experiment
 from experiments.identity import origin_of
@@ -104,7 +104,7 @@ class FittedProgram:
             losses.append(cross_entropy(layer(source), labels))
         return torch.stack(losses).unsqueeze(1)
 
-    def _enter(self, split: Labelled | Unlabelled) -> Tensor:
+    def _enter(self, split: Split) -> Tensor:
         # What enters the last layer, (N, F), of a whole split.
         networks, entering = self._members[0], []
         hook = last_layer(networks).register_forward_pre_hook(lambda _, inputs: entering.append(inputs[0]))
