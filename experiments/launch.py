@@ -30,6 +30,7 @@ from experiments.options import (
 from experiments.recipes import RECIPES, Recipe
 from experiments.recipes.base import for_pair
 from experiments.record.folder import folder_of
+from experiments.record.names import search_of
 from experiments.training.alone import sample_shape
 from experiments.training.fitted import check_inputs
 from experiments.training.machine import Machine
@@ -135,7 +136,7 @@ def read_command(verb: str, name: str, arguments: Sequence[str]) -> Launch:
                 wanted = steps.send(trained)
         except StopIteration as end:
             return launch(end.value, _plain(name))
-        stage = launch(wanted, f"{_plain(name)}_search")
+        stage = launch(wanted, search_of(_plain(name)))
         return replace(stage, go_on=lambda: advance(steps, stage.experiments))
 
     return advance(built, None) if inspect.isgenerator(built) else launch(built, _plain(name))

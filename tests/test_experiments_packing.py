@@ -202,9 +202,12 @@ def test_only_finished_runs_of_the_name_are_packed(packed, tmp_path):
         train_runs([half], must_stop=after(15))
     train_runs([other])
     address(folder_of(half.hash), Destination("toy"))
-    address(folder_of(other.hash), Destination("others", ("study", "trial 1")))
+    address(folder_of(other.hash), Destination("toys", ("study", "trial 1")))
     assert pack("toy", tmp_path / "again.tar.xz") == 4
-    assert pack("others", tmp_path / "others.tar.xz") == 1
+    assert pack("toys", tmp_path / "toys.tar.xz") == 1
+    address(folder_of(other.hash), Destination("toy_search"))
+    assert pack("toy", tmp_path / "again.tar.xz") == 5  # with what the table chooses by
+    assert pack("toy_search", tmp_path / "again.tar.xz") == 1
     address(folder_of(half.hash), Destination("half"))
     with pytest.raises(BadInput, match="no run of half is finished"):
         pack("half", tmp_path / "half.tar.xz")

@@ -126,6 +126,11 @@ NOTE = "mlflow.note.content"  # the description that MLflow shows, in Markdown
 HEALTH = "health"  # at the end: healthy, or the faults by name; the whole report is the run's description
 
 
+def search_of(name: str) -> str:
+    """The MLflow experiment of the runs that a table of this name chooses by."""
+    return f"{name}_search"
+
+
 def runs_root() -> Path:
     """Where runs are recorded: `GRL_RUNS` if set, else `results/runs` in the checkout."""
     chosen = os.environ.get("GRL_RUNS")

@@ -32,10 +32,10 @@ HASH = re.compile(r"[0-9a-f]{16}")
 
 
 def pack(name: str, path: Path, *, light: bool = False, follow: Callable[[list[Path]], Iterable[Path]] = iter) -> int:
-    """Write the finished runs of an MLflow experiment into one file; returns how many.
+    """Write the finished runs of a table into one file; returns how many.
 
     Args:
-        name: Of a table, an experiment or a sweep, as it was run.
+        name: Of a table, with what it chooses by, of an experiment or of a sweep, as it was run.
         path: The file, replaced as a whole.
         light: Without weights and evaluations. Tables, curves and choices by reverse validation can be made of what is
             left; other selections, figures of features and runs that begin with another's weights cannot.
@@ -46,12 +46,14 @@ def pack(name: str, path: Path, *, light: bool = False, follow: Callable[[list[P
     """
     if path.is_dir():
         raise BadInput(f"a pack is a file, such as {name}.tar.xz, got the folder {path}")
-    places = {folder: destinations_of(folder) for folder in list_runs()}
-    if not places:
+    known = {folder: destinations_of(folder) for folder in list_runs()}
+    if not known:
         raise BadInput(f"nothing to pack: no run is recorded in {names.runs_root()}")
-    folders = [folder for folder, found in places.items() if any(each.experiment == name for each in found)]
+    wanted = (name, names.search_of(name))
+    places = {folder: [each for each in found if each.experiment in wanted] for folder, found in known.items()}
+    folders = [folder for folder, found in places.items() if found]
     if not folders:
-        raise unknown("name of runs", name, {each.experiment for found in places.values() for each in found})
+        raise unknown("name of runs", name, {each.experiment for found in known.values() for each in found})
     # What was set aside, because its data have changed, has more in its name than its hash.
     folders = [folder for folder in folders if HASH.fullmatch(folder.name) and is_finished(folder)]
     if not folders:
@@ -62,7 +64,7 @@ def pack(name: str, path: Path, *, light: bool = False, follow: Callable[[list[P
         try:
             with tarfile.open(temporary, "w:xz") as tar:
                 for folder in follow(folders):
-                    here = [[each.experiment, *each.parents] for each in places[folder] if each.experiment == name]
+                    here = [[each.experiment, *each.parents] for each in places[folder]]
                     for file, content in ({DESTINATIONS: json.dumps(here).encode()} | _read(folder, light)).items():
                         entry = tarfile.TarInfo(f"{folder.name}/{file}")
                         entry.size = len(content)
