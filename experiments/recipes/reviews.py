@@ -89,7 +89,11 @@ def ganin2016_table1(seeds: int = 5, columns: str = "all", pairs: str = "all") -
 
 
 def ganin2016_table1_msda(seeds: int = 5, columns: str = "all", pairs: str = "all") -> Stages:
-    """The other half of table 1: the same on mSDA's representation of the counts."""
+    """The other half of table 1: the same on mSDA's representation of the counts.
+
+    Measured (mean of the pairs, n = 5; 2.3 hours of a core): DANN .814 ± .001, NN .808 ± .001, SVM .797 (a fit, n = 1);
+    paper .813, .803, .802.
+    """
     return _table1(seeds, columns, [f"{pair}_msda" for pair in part_of("pairs", pairs, PAIRS)])
 
 
