@@ -1,7 +1,7 @@
 """`build`: a table printed, written in every format with its figures, and kept in MLflow."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -65,7 +65,7 @@ def build(
         drawn = {plain(f"{stem}_{name}"): figure for draw in draws for name, figure in draw(table.material)}
         pictures = {f"{name}.png": to_png(figure) for name, figure in drawn.items()}
         vectors = {f"{name}.svg": to_svg(figure) for name, figure in drawn.items()}
-    for problem in dict.fromkeys(table.problems):
+    for problem in put_together(table.problems):
         console.print(f"missing: {problem}", markup=False, highlight=False)
     tables = render(table, stem, pictures)
     files = _write(into, tables | pictures | vectors)
@@ -111,6 +111,19 @@ def find_figure(name: str) -> Draw:
     if not callable(found):
         raise BadInput(f"{name} must be a figure, a function of results.drawing.base.Material, got {found!r}")
     return cast(Draw, found)
+
+
+def put_together(problems: Sequence[str]) -> list[str]:
+    """One line for each kind of problem: the first of those that differ in the id of a run alone, and how many more.
+
+    >>> put_together([f"run {digit * 32} has no curves" for digit in "0123"])
+    ['run 00000000000000000000000000000000 has no curves (and 3 more runs)']
+    """
+    kinds: dict[str, list[str]] = {}
+    for problem in dict.fromkeys(problems):
+        kinds.setdefault(re.sub(r"\b[0-9a-f]{32}\b", "", problem), []).append(problem)
+    more = {1: "", 2: " (and 1 more run)"}
+    return [first + more.get(len(of), f" (and {len(of) - 1} more runs)") for of in kinds.values() for first in of[:1]]
 
 
 def plain(name: str) -> str:

@@ -47,8 +47,7 @@ def report_selected(
     scores = read_scores(curves, curve)
     last = report_last(runs)
     rows: dict[str, dict[str, float]] = {}
-    problems: list[str] = []
-    without: list[Unreachable] = []
+    problems = []
     for run_id in map(str, runs.index):
         try:
             if run_id not in scores:
@@ -65,15 +64,13 @@ def report_selected(
                     distance = proxy_a_distance(seen[names.FEATURES], seen[names.DOMAIN_LABELS])
                 except Unreachable as error:  # the curves tell all else of the step, which is not lost with it
                     distance = np.nan
-                    without.append(error)
+                    problems.append(f"run {run_id}: no proxy A-distance: {error}")
             found = {name: scores[run_id][step].get(name, np.nan) for name in NUMBERS}
             if by_target_labels:  # of samples that did not choose
                 found[names.TARGET_ACCURACY] = scores[run_id][step][names.TARGET_REST_ACCURACY]
             rows[run_id] = found | {"step": step, names.PROXY_A_DISTANCE: distance}
         except (BadInput, Unreachable) as error:
             problems.append(f"run {run_id}: {error}")
-    if without:
-        problems.append(f"the proxy A-distance of {len(without)} of {len(runs)} runs: {without[0]}")
     if problems and not rows:
         raise BadInput(f"no run can be reported by selection {selection}: {problems[0]}")
     chosen = pd.DataFrame.from_dict(rows, orient="index", columns=["step", *NUMBERS]).reindex(runs.index)

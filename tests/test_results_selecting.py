@@ -125,7 +125,7 @@ def test_a_run_whose_evaluations_are_gone_lacks_what_only_they_tell() -> None:
     reported, problems = report_selected(runs, "nuclear_norm", curves, read)
     assert reported["target_accuracy"].tolist() == pytest.approx([0.3, 0.3])
     assert reported["proxy_a_distance"].isna().tolist() == [True, False]
-    assert problems == ["the proxy A-distance of 1 of 2 runs: gone"]
+    assert problems == ["run run0: no proxy A-distance: gone"]
     reported, problems = report_selected(runs, "ensv", curves, read)  # chooses by the evaluations themselves
     assert reported["target_accuracy"].isna().tolist() == [True, False]
     assert problems == ["run run0: gone"]

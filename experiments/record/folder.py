@@ -182,7 +182,7 @@ def read_points(folder: Path) -> list[dict[str, Any]]:
     return _parse(folder / POINTS, status["points"])
 
 
-def write_curves(folder: Path, points: Sequence[Mapping[str, Any]]) -> None:
+def write_curves(folder: Path, points: Sequence[Mapping[str, Any]], *, durable: bool = True) -> None:
     """Keep the curves as a table, too: columns step, metric, value."""
     import pyarrow as pa  # by itself: a worker imports it in a fraction of pandas' time
     import pyarrow.parquet as pq
@@ -198,7 +198,7 @@ def write_curves(folder: Path, points: Sequence[Mapping[str, Any]]) -> None:
     )
     content = io.BytesIO()
     pq.write_table(table, content)
-    write_atomically(folder / CURVES, content.getbuffer())
+    write_atomically(folder / CURVES, content.getbuffer(), durable=durable)
 
 
 def _parse(path: Path, count: int) -> list[dict[str, Any]]:

@@ -185,10 +185,12 @@ def _take(folder: Path, files: dict[str, bytes], path: Path) -> str:
         return ""
     if (folder / names.STATUS).exists():
         return f"it was begun here; finish it, or delete {folder} to take the packed one"
-    write_curves(folder, points)
+    # Not durable: the pack is still there, and a file that a crash of the machine left empty is named where it is read.
+    write_curves(folder, points, durable=False)
     for file in FILES:  # the status last: it makes the run done
         if file in files:
-            write_atomically(folder / file, files[file], mode=PRIVATE if file == names.CHANGES else READABLE)
+            mode = PRIVATE if file == names.CHANGES else READABLE
+            write_atomically(folder / file, files[file], durable=False, mode=mode)
     return ""
 
 
