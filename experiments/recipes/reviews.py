@@ -100,7 +100,8 @@ def ganin2016_table1_msda(seeds: int = 5, columns: str = "all", pairs: str = "al
 def reviews_one_alpha(seeds: int = 5) -> list[Experiment]:
     """The 12 pairs of table 1 without a choice: DANN with the alpha that the paper chose most often, and NN, 50 units.
 
-    Reverse validation on 200 held-out reviews chooses among the grid's settings by chance; see `LOG.md`.
+    Reverse validation on 200 held-out reviews chooses among the grid's settings by chance; see `LOG.md`. Measured (mean
+    of the pairs, n = 5; 40 minutes of a core): DANN .767 ± .001, NN .762 ± .004.
     """
     methods = (books_to_dvd().method, SourceOnly())
     return [run for pair in PAIRS for run in across_methods(shallow(pair, SourceOnly()), seeds, methods)]
