@@ -76,7 +76,7 @@ TABLES: dict[str, Entry] = {
         recipes=["reviews_one_alpha"],
         published=(JMLR, "Table 1a, original data"),
         selection="source_accuracy",
-        figures=["ranks"],
+        figures=[],
     ),
     "ganin2016_table2": Entry(
         summary="digits and signs with the paper's networks: source only, DANN, train on target",
