@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,8 @@ Options are the fields of the experiment, in any order: python -m experiments ru
 
 Write the finished runs of a table, an experiment or a sweep into one file, for another machine, a colleague or a
 repository; what was not committed when a run was begun goes with it, a sweep's study (results/runs/studies) does not.
---light leaves out weights and evaluations: tables, curves and choices by reverse validation can be made of what is
-left; other selections, figures of features and runs that begin with another's weights cannot.
+--light leaves out weights and evaluations: accuracies, losses, curves and choices by reverse validation are in what is
+left; other selections, tests and figures that read evaluations, and runs that begin with another's weights need more.
 
   python -m experiments pack demo demo.tar.xz
   python -m experiments pack demo demo.tar.xz --light""",
@@ -186,6 +187,7 @@ def say_where(outcome: Any, experiment_name: str) -> None:
 
 
 def pack(words: Sequence[str]) -> int:
+
     from rich.progress import track
 
     from experiments.record.packing import pack
@@ -194,7 +196,7 @@ def pack(words: Sequence[str]) -> int:
     if len(others) != 2 or others[0].startswith("-") or others[1].startswith("-"):
         raise BadInput(f"pack takes a name, a file and --light, got {' '.join(words) or 'nothing'}")
     name, path = others[0], Path(others[1])
-    follow = lambda folders: track(folders, "packing", console=console)  # noqa: E731
+    follow = partial(track, description="packing", console=console)
     count = pack(name, path, light=len(others) < len(words), follow=follow)
     say(console, f"{count} runs in {path} ({path.stat().st_size / 1e6:.1f} MB)")
     return 0

@@ -37,8 +37,9 @@ def pack(name: str, path: Path, *, light: bool = False, follow: Callable[[list[P
     Args:
         name: Of a table, with what it chooses by, of an experiment or of a sweep, as it was run.
         path: The file, replaced as a whole.
-        light: Without weights and evaluations. Tables, curves and choices by reverse validation can be made of what is
-            left; other selections, figures of features and runs that begin with another's weights cannot.
+        light: Without weights and evaluations. Accuracies, losses, curves and choices by reverse validation are in what
+            is left; other selections, tests and figures that read evaluations, and runs that begin with another's
+            weights need more.
         follow: What the folders go through on the way, to show progress.
 
     Raises:
