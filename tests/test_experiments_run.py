@@ -147,7 +147,7 @@ def test_a_run_told_to_stop_writes_a_checkpoint_at_that_very_step(runs, uninterr
         (Recording, "log", 25, 20),
         (Recording, "log", 30, 20),
         (run, "proxy_a_distance", 30, 30),
-        (run, "_curves", 30, 30),
+        (run, "write_curves", 30, 30),
         (Recording, "finish", 30, 30),
     ],
 )
