@@ -87,6 +87,11 @@ TABLES: dict[str, Entry] = {
             "other rows are the networks' own outputs"
         ],
     ),
+    "ganin2016_table2_mnist_m": Entry(
+        summary="the first column of table 2 as printed: last layers fitted again as a linear SVM, and SA",
+        recipes=["ganin2016_table2_mnist_m"],
+        notes=["the paper's rows have their last layer fitted again as a linear SVM, as SA and SVM after=… have here"],
+    ),
     "ganin2016_table3": Entry(
         summary="Office-31 with a pretrained AlexNet; no recipe: no photographs and no such weights",
         published=(JMLR, "Table 3"),

@@ -12,7 +12,13 @@ from experiments.recipes.digits import (
     syn_digits_to_syn_digits_m,
 )
 from experiments.recipes.moons import ganin2016_figure2, moons, moons_alphas
-from experiments.recipes.numbers import ganin2016_table2, svhn_to_mnist, syn_numbers_to_svhn, syn_signs_to_gtsrb
+from experiments.recipes.numbers import (
+    ganin2016_table2,
+    ganin2016_table2_mnist_m,
+    svhn_to_mnist,
+    syn_numbers_to_svhn,
+    syn_signs_to_gtsrb,
+)
 from experiments.recipes.office import office_caltech10, office_caltech10_deep, office_caltech10_surf
 from experiments.recipes.office31 import amazon_to_webcam
 from experiments.recipes.reviews import books_to_dvd, ganin2016_table1, ganin2016_table1_msda, reviews_one_alpha
@@ -60,5 +66,6 @@ RECIPES: dict[str, Recipe] = {
         office_caltech10_surf,
         ganin2016_figure2,
         ganin2016_table2,
+        ganin2016_table2_mnist_m,
     )
 }
