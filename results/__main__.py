@@ -160,7 +160,7 @@ def list_tables() -> int:
 
     console = Console()
     for name, entry in TABLES.items():
-        say(console, f"{name:<23}{entry.summary}")
+        say(console, f"{name:<26}{entry.summary}")
     try:
         found = list_experiments(open_client(create=False))
     except BadInput as error:  # no store yet

@@ -88,7 +88,7 @@ TABLES: dict[str, Entry] = {
         ],
     ),
     "ganin2016_table2_mnist_m": Entry(
-        summary="the first column of table 2 as printed: last layers fitted again as a linear SVM, and SA",
+        summary="MNIST → MNIST-M as printed in table 2: last layers as linear SVM, and SA",
         recipes=["ganin2016_table2_mnist_m"],
         notes=["the paper's rows have their last layer fitted again as a linear SVM, as SA and SVM after=… have here"],
     ),
