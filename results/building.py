@@ -123,7 +123,7 @@ def put_together(problems: Sequence[str]) -> list[str]:
     for problem in dict.fromkeys(problems):
         kinds.setdefault(re.sub(r"\b[0-9a-f]{32}\b", "", problem), []).append(problem)
     more = {1: "", 2: " (and 1 more run)"}
-    return [first + more.get(len(of), f" (and {len(of) - 1} more runs)") for of in kinds.values() for first in of[:1]]
+    return [of[0] + more.get(len(of), f" (and {len(of) - 1} more runs)") for of in kinds.values()]
 
 
 def plain(name: str) -> str:

@@ -118,11 +118,11 @@ def _read(folder: Path, light: bool) -> dict[str, bytes]:
 
 def _check(folder: Path) -> tuple[list[dict[str, Any]], str]:
     # The points of a finished run and the digest of its weights.
-    read_json(folder / names.RUN, needs=("hash", "title", "experiment", "params", "tags", "started_ms"))
+    description = read_json(folder / names.RUN, needs=("hash", "title", "experiment", "params", "tags", "started_ms"))
     result = read_json(folder / names.RESULT, needs=("metrics", "last", "weights_sha256"))
     points = read_points(folder)
-    if result is None or not is_finished(folder):
-        raise BadInput(f"{folder} holds no finished run; move it away")
+    if not (description and result and description["hash"] == folder.name and is_finished(folder)):
+        raise BadInput(f"{folder} does not hold the run of its name, finished; move it away")
     return points, result["weights_sha256"]
 
 
@@ -171,8 +171,6 @@ def _take(folder: Path, files: dict[str, bytes], path: Path) -> str:
             (beside / file).write_bytes(files[file])
         try:
             points, weights = _check(beside)
-            if (description := read_json(beside / names.RUN) or {})["hash"] != folder.name:
-                raise BadInput(f"it is run {description['hash']}; ")
         except BadInput as error:
             what = str(error).rpartition("; ")[0]  # less what to do about a run of one's own
             raise _damaged(path, f"run {folder.name}: {what.removeprefix(f'{beside}/')}") from None
